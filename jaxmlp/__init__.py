@@ -1,0 +1,18 @@
+"""A two-layer perceptron in JAX whose forward and backward passes are written out by hand. Re-exports only."""
+
+from jaxmlp import activations, batch, network
+from jaxmlp.activations import Activation
+from jaxmlp.batch import loss_and_gradient
+from jaxmlp.network import Deltas, Params, Trace, init
+
+__all__ = [
+    "Activation",
+    "Deltas",
+    "Params",
+    "Trace",
+    "activations",
+    "batch",
+    "init",
+    "loss_and_gradient",
+    "network",
+]

@@ -1,0 +1,82 @@
+"""Activations: φ with its first and second derivative, elementwise functions of z.
+
+All are finite for every finite z (no overflow on the way), in float32 and float64.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+Elementwise = Callable[[jax.Array], jax.Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """φ, φ′ and φ″. Hashable and compared by identity, so that `jax.jit` takes one as a static argument.
+
+    `a(z)` is φ(z), `a.prime(z)` is φ′(z), `a.second(z)` is φ″(z); each keeps the shape and dtype of z.
+    """
+
+    phi: Elementwise
+    prime: Elementwise
+    second: Elementwise
+
+    def __call__(self, z: jax.Array) -> jax.Array:
+        return self.phi(z)
+
+
+# One activation for both layers, or a pair (hidden, output).
+Phi = Activation | tuple[Activation, Activation]
+
+
+def layers(phi: Phi) -> tuple[Activation, Activation]:
+    """(φ of the hidden layer, φ of the output layer). Raises ValueError on anything that is not a Phi."""
+    pair = phi if isinstance(phi, tuple) else (phi, phi)
+    if len(pair) != 2 or not all(isinstance(a, Activation) for a in pair):
+        raise ValueError(f"phi: expected an Activation or a pair (hidden, output) of them, got {phi!r}")
+    return pair
+
+
+def _sigmoid_prime(z: jax.Array) -> jax.Array:
+    s = jax.nn.sigmoid(z)
+    return s * (1 - s)
+
+
+def _sigmoid_second(z: jax.Array) -> jax.Array:
+    s = jax.nn.sigmoid(z)
+    return s * (1 - s) * (1 - 2 * s)
+
+
+def _scaled_tanh(a: float, b: float) -> Activation:
+    """φ(z) = a tanh(bz)."""
+
+    def phi(z: jax.Array) -> jax.Array:
+        return a * jnp.tanh(b * z)
+
+    def prime(z: jax.Array) -> jax.Array:
+        return a * b * (1 - jnp.tanh(b * z) ** 2)
+
+    def second(z: jax.Array) -> jax.Array:
+        t = jnp.tanh(b * z)
+        return -2 * a * b**2 * t * (1 - t**2)
+
+    return Activation(phi, prime, second)
+
+
+sigmoid = Activation(jax.nn.sigmoid, _sigmoid_prime, _sigmoid_second)
+tanh = _scaled_tanh(1.0, 1.0)
+scaled_tanh = _scaled_tanh(1.7159, 2 / 3)  # LeCun et al. 1998, Efficient BackProp: φ(±1) = ±1
+relu = Activation(jax.nn.relu, lambda z: (z > 0).astype(z.dtype), jnp.zeros_like)  # φ′(0) = 0
+softplus = Activation(jax.nn.softplus, jax.nn.sigmoid, _sigmoid_prime)
+identity = Activation(lambda z: z, jnp.ones_like, jnp.zeros_like)
+
+ACTIVATIONS: dict[str, Activation] = {
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "scaled_tanh": scaled_tanh,
+    "relu": relu,
+    "softplus": softplus,
+    "identity": identity,
+}

@@ -1,0 +1,70 @@
+"""A batch of n examples: network.py under vmap, and the means over the batch. The only home of vmap.
+
+x is (n, D), y is (n, C), n >= 1; a Trace and Deltas of a batch hold arrays with that leading axis n. Losses and
+gradients are the *mean* over the n examples. Every function is jitted, with `phi` static, and checks shapes and
+dtypes while tracing (ValueError).
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from jaxmlp import network
+from jaxmlp.activations import Phi, sigmoid
+from jaxmlp.checks import BATCH, check_data, check_deltas, check_trace
+from jaxmlp.network import Deltas, Params, Trace
+
+jit_phi = partial(jax.jit, static_argnames="phi")
+
+
+@jit_phi
+def forward(params: Params, x: jax.Array, phi: Phi = sigmoid) -> Trace:
+    """F1 to F4 of every example: a Trace of (n, ·) arrays."""
+    check_data(params, x, lead=BATCH, name="x")
+    return jax.vmap(lambda x0: network.forward(params, x0, phi))(x)
+
+
+@jit_phi
+def loss(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> jax.Array:
+    """The mean of L over the batch, a scalar."""
+    check_data(params, x, y, lead=BATCH, name="x")
+    return _mean_loss(forward(params, x, phi), y)
+
+
+@jit_phi
+def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> Deltas:
+    """B1 and B2 of every example, unscaled: Deltas of (n, ·) arrays."""
+    check_trace(params, trace, y, lead=BATCH)
+    return jax.vmap(lambda t, target: network.backward(params, t, target, phi))(trace, y)
+
+
+@jax.jit
+def gradient(trace: Trace, deltas: Deltas) -> Params:
+    """The mean over the batch of G1 to G4, each outer product and sum in one contraction over n.
+
+    No per-example gradient is materialised: ∂L/∂W = (1/n) Σ_n x_n δ_nᵀ = Xᵀ Δ / n.
+    """
+    check_deltas(trace, deltas, lead=BATCH)
+    x0, z1, x1, z2, x2 = trace
+    delta1, delta2 = deltas
+    n = x0.shape[0]
+    return Params(
+        W2=x1.T @ delta2 / n,  # G1
+        b2=jnp.mean(delta2, axis=0),  # G2
+        W1=x0.T @ delta1 / n,  # G3
+        b1=jnp.mean(delta1, axis=0),  # G4
+    )
+
+
+@jit_phi
+def loss_and_gradient(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> tuple[jax.Array, Params]:
+    """(mean loss, mean gradient) of the batch: what `jax.value_and_grad(batch.loss)` returns, by hand."""
+    check_data(params, x, y, lead=BATCH, name="x")
+    trace = forward(params, x, phi)
+    deltas = backward(params, trace, y, phi)
+    return _mean_loss(trace, y), gradient(trace, deltas)
+
+
+def _mean_loss(trace: Trace, y: jax.Array) -> jax.Array:
+    return jnp.mean(jax.vmap(network.squared_error)(trace.x2, y))

@@ -1,0 +1,79 @@
+"""Shapes and dtypes of what the mathematics is given, checked while tracing: free at run time.
+
+Every check raises ValueError in one line that names the argument, what was expected and what came.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Axes = tuple[int | str, ...]  # a string is a free axis, of any length >= 1
+
+ONE_EXAMPLE: Axes = ()
+BATCH: Axes = ("n",)
+
+
+def check_array(name: str, array: Any, shape: Axes, dtype: Any = None) -> tuple[int, ...]:
+    """The shape of `array`, which must match `shape` and `dtype` (None: any floating-point dtype)."""
+    expected = f"{dtype or 'floating-point'} array of shape {_written(shape)}"
+    if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+        raise ValueError(f"{name}: expected {expected}, got {type(array).__name__}")
+    got = _dtype(array)
+    right_shape = len(array.shape) == len(shape) and all(
+        length == axis or (isinstance(axis, str) and length >= 1)
+        for length, axis in zip(array.shape, shape, strict=True)
+    )
+    right_dtype = jnp.issubdtype(got, jnp.floating) if dtype is None else got == dtype
+    if not (right_shape and right_dtype):
+        raise ValueError(f"{name}: expected {expected}, got {got} array of shape {_written(array.shape)}")
+    return array.shape
+
+
+def check_params(params: Any) -> tuple[int, int, int, Any]:
+    """(D, K, C, dtype) of the parameters, whose leaves must agree on them."""
+    if getattr(params, "_fields", None) != ("W1", "b1", "W2", "b2"):
+        raise ValueError(f"params: expected Params(W1, b1, W2, b2), got {type(params).__name__}")
+    D, K = check_array("params.W1", params.W1, ("D", "K"))
+    dtype = _dtype(params.W1)
+    check_array("params.b1", params.b1, (K,), dtype)
+    _, C = check_array("params.W2", params.W2, (K, "C"), dtype)
+    check_array("params.b2", params.b2, (C,), dtype)
+    return D, K, C, dtype
+
+
+def check_data(params: Any, x: Any, y: Any = None, lead: Axes = ONE_EXAMPLE, name: str = "x0") -> None:
+    """Inputs x (called `name`) and, when given, targets y, with the axes `lead` before their own."""
+    D, _, C, dtype = check_params(params)
+    x_shape = check_array(name, x, (*lead, D), dtype)
+    if y is not None:
+        check_array("y (one-hot)", y, (*x_shape[:-1], C), dtype)
+
+
+def check_trace(params: Any, trace: Any, y: Any, lead: Axes = ONE_EXAMPLE) -> None:
+    """A trace of these parameters, and its targets."""
+    D, K, C, dtype = check_params(params)
+    lengths = {"x0": D, "z1": K, "x1": K, "z2": C, "x2": C}
+    for name, length in lengths.items():
+        *lead, _ = check_array(f"trace.{name}", getattr(trace, name, None), (*lead, length), dtype)
+    check_array("y (one-hot)", y, (*lead, C), dtype)
+
+
+def check_deltas(trace: Any, deltas: Any, lead: Axes = ONE_EXAMPLE) -> None:
+    """A trace and the deltas of the same examples."""
+    x0, x1, x2 = (getattr(trace, name, None) for name in ("x0", "x1", "x2"))
+    *lead, _ = check_array("trace.x0", x0, (*lead, "D"))
+    dtype = _dtype(trace.x0)
+    *_, K = check_array("trace.x1", x1, (*lead, "K"), dtype)
+    *_, C = check_array("trace.x2", x2, (*lead, "C"), dtype)
+    check_array("deltas.delta1", getattr(deltas, "delta1", None), (*lead, K), dtype)
+    check_array("deltas.delta2", getattr(deltas, "delta2", None), (*lead, C), dtype)
+
+
+def _dtype(array: Any) -> Any:
+    return jax.dtypes.canonicalize_dtype(array.dtype)  # a NumPy float64 becomes float32 unless x64 is on
+
+
+def _written(shape: Axes) -> str:
+    axes = [f"{axis} >= 1" if isinstance(axis, str) else str(axis) for axis in shape]
+    return f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"

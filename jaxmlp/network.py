@@ -1,0 +1,99 @@
+"""The two-layer perceptron, forward and backward, on ONE example. The batch is in batch.py.
+
+    x0 ∈ R^D   --W1, b1-->   z1 ∈ R^K   --φ-->   x1   --W2, b2-->   z2 ∈ R^C   --φ-->   x2 = ŷ
+
+W1 ∈ R^{D×K}, b1 ∈ R^K, W2 ∈ R^{K×C}, b2 ∈ R^C, and y ∈ R^C is the target, one-hot. φ is one activation for
+both layers, or a pair (hidden, output). Everything here is of one example and unscaled; nothing is a mean.
+Arguments of a wrong shape or dtype raise ValueError while tracing.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxmlp.activations import Phi, layers, sigmoid
+from jaxmlp.checks import check_data, check_deltas, check_trace
+
+
+class Params(NamedTuple):
+    """The parameters; also their gradient, leaf by leaf of the same shape."""
+
+    W1: jax.Array  # (D, K)
+    b1: jax.Array  # (K,)
+    W2: jax.Array  # (K, C)
+    b2: jax.Array  # (C,)
+
+
+class Trace(NamedTuple):
+    """What the forward pass computed on its way."""
+
+    x0: jax.Array  # (D,)
+    z1: jax.Array  # (K,)
+    x1: jax.Array  # (K,)
+    z2: jax.Array  # (C,)
+    x2: jax.Array  # (C,)  the prediction ŷ
+
+
+class Deltas(NamedTuple):
+    """δ1 = ∂L/∂z1 and δ2 = ∂L/∂z2."""
+
+    delta1: jax.Array  # (K,)
+    delta2: jax.Array  # (C,)
+
+
+def init(key: jax.Array, inputs: int = 784, hidden: int = 30, outputs: int = 10) -> Params:
+    """Weights from N(0, 1/fan-in) and biases zero, in JAX's default float dtype."""
+    key1, key2 = jax.random.split(key)
+    return Params(
+        W1=jax.random.normal(key1, (inputs, hidden)) / jnp.sqrt(inputs),
+        b1=jnp.zeros(hidden),
+        W2=jax.random.normal(key2, (hidden, outputs)) / jnp.sqrt(hidden),
+        b2=jnp.zeros(outputs),
+    )
+
+
+def forward(params: Params, x0: jax.Array, phi: Phi = sigmoid) -> Trace:
+    """F1 to F4: the prediction x2 of x0, with all that the backward pass needs."""
+    check_data(params, x0)
+    W1, b1, W2, b2 = params
+    phi1, phi2 = layers(phi)
+    z1 = W1.T @ x0 + b1  # F1
+    x1 = phi1(z1)  # F2
+    z2 = W2.T @ x1 + b2  # F3
+    x2 = phi2(z2)  # F4
+    return Trace(x0, z1, x1, z2, x2)
+
+
+def squared_error(x2: jax.Array, y: jax.Array) -> jax.Array:
+    """L = ½ Σ_k (x2_k − y_k)², a scalar."""
+    return jnp.sum((x2 - y) ** 2) / 2  # L
+
+
+def loss(params: Params, x0: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> jax.Array:
+    """L of the prediction, a scalar."""
+    check_data(params, x0, y)
+    return squared_error(forward(params, x0, phi).x2, y)
+
+
+def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> Deltas:
+    """B1 and B2: the derivatives of L with respect to z2, then z1."""
+    check_trace(params, trace, y)
+    x0, z1, x1, z2, x2 = trace
+    phi1, phi2 = layers(phi)
+    delta2 = (x2 - y) * phi2.prime(z2)  # B1
+    delta1 = (params.W2 @ delta2) * phi1.prime(z1)  # B2
+    return Deltas(delta1, delta2)
+
+
+def gradient(trace: Trace, deltas: Deltas) -> Params:
+    """G1 to G4: the derivatives of L with respect to the parameters."""
+    check_deltas(trace, deltas)
+    x0, z1, x1, z2, x2 = trace
+    delta1, delta2 = deltas
+    return Params(
+        W2=jnp.outer(x1, delta2),  # G1
+        b2=delta2,  # G2
+        W1=jnp.outer(x0, delta1),  # G3
+        b1=delta1,  # G4
+    )
