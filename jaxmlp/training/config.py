@@ -1,0 +1,98 @@
+"""What a training run is told: one frozen record, each field checked, each field a command-line flag."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from typing import Any
+
+from jaxmlp.activations import ACTIVATIONS, Phi
+from jaxmlp.training.optimizers import Optimizer, adam, sgd
+
+
+class ConfigError(ValueError):
+    """A field (so a flag) has a value that it may not have. `name` is the field's; the text starts with it."""
+
+    def __init__(self, name: str, expected: str, got: object) -> None:
+        super().__init__(f"{name}: expected {expected}, got {got}")
+        self.name = name
+
+
+def _option(default: Any, help: str, expected: str, valid: Callable[[Any], bool]) -> Any:
+    return field(default=default, metadata={"help": help, "expected": expected, "valid": valid})
+
+
+def _integer(default: int, help: str, low: int, high: int) -> Any:
+    return _option(default, help, f"an integer from {low} to {high}", lambda v: low <= v <= high)
+
+
+def _choice(default: str, help: str, *choices: str) -> Any:
+    return _option(default, help, " or ".join(choices), lambda v: v in choices)
+
+
+def _switch(help: str) -> Any:
+    return _option(False, help, "true or false", lambda v: True)
+
+
+def _fraction(default: float, help: str) -> Any:
+    return _option(default, help, "a number >= 0 and < 1", lambda v: 0 <= v < 1)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The hyperparameters of a run. Raises ConfigError on a value out of range."""
+
+    hidden: int = _integer(30, "K, the number of hidden units", 1, 100_000)
+    phi: str = _option(
+        "sigmoid",
+        "the activation of both layers, or two of them: hidden,output",
+        f"one or two (hidden,output) of {', '.join(ACTIVATIONS)}",
+        lambda v: len(v.split(",")) <= 2 and all(name in ACTIVATIONS for name in v.split(",")),
+    )
+    batch_size: int = _integer(10, "examples in a batch", 1, 1_000_000)
+    epochs: int = _integer(30, "passes over the training data", 0, 1_000_000)
+    learning_rate: float = _option(
+        3.0,
+        "the learning rate, at its peak if a schedule changes it",
+        "a finite number > 0",
+        lambda v: isfinite(v) and v > 0,
+    )
+    schedule: str = _choice("constant", "of the learning rate after warm-up", "constant", "cosine")
+    warmup_epochs: int = _integer(0, "epochs in which the learning rate rises linearly to its peak", 0, 1_000_000)
+    optimizer: str = _choice("sgd", "how a gradient becomes a step", "sgd", "adam")
+    momentum: float = _fraction(0.0, "momentum of sgd")
+    nesterov: bool = _switch("Nesterov's momentum, for sgd")
+    beta1: float = _fraction(0.9, "adam's decay of the mean of gradients")
+    beta2: float = _fraction(0.999, "adam's decay of the mean of squared gradients")
+    epsilon: float = _option(
+        1e-8, "adam's addition to the root of that mean", "a finite number > 0", lambda v: isfinite(v) and v > 0
+    )
+    weight_decay: float = _option(
+        0.0,
+        "decoupled weight decay: each step shrinks W1 and W2 by 1 - learning_rate * weight_decay",
+        "a finite number >= 0",
+        lambda v: isfinite(v) and v >= 0,
+    )
+    seed: int = _integer(0, "decides the first weights and the order of the examples", 0, 2**32 - 1)
+    train_on_all: bool = _switch("train on the whole training file, validation examples included")
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value: Any = getattr(self, f.name)
+            types: Any = (float, int) if f.type is float else f.type
+            if not (isinstance(value, types) and f.metadata["valid"](value)):
+                raise ConfigError(f.name, f.metadata["expected"], repr(value))
+        if self.warmup_epochs > self.epochs:
+            raise ConfigError("warmup_epochs", f"at most epochs, which is {self.epochs}", self.warmup_epochs)
+        if self.optimizer != "sgd" and (self.momentum or self.nesterov):
+            raise ConfigError("momentum", "0 and no nesterov with the optimizer adam", self.momentum)
+        if self.nesterov and not self.momentum:
+            raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
+
+    def activation(self) -> Phi:
+        names = self.phi.split(",")
+        return (ACTIVATIONS[names[0]], ACTIVATIONS[names[-1]])
+
+    def make_optimizer(self) -> Optimizer:
+        if self.optimizer == "sgd":
+            return sgd(self.momentum, self.nesterov, self.weight_decay)
+        return adam(self.beta1, self.beta2, self.epsilon, self.weight_decay)

@@ -1,0 +1,141 @@
+"""The training loop on the host: what to compile, then one record an epoch.
+
+    program = loop.prepare(config, dataset)
+    for state, metrics in loop.fit(program):
+        ...
+    program.test(state.params)
+
+Epochs count from 0 in arguments and from 1 in Metrics, which people read.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import isfinite
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmlp import network
+from jaxmlp.activations import Phi
+from jaxmlp.data.datasets import Dataset, Split
+from jaxmlp.network import Params
+from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.epoch import Score, State, evaluate, train_epoch
+from jaxmlp.training.optimizers import Schedule
+
+
+class Diverged(ArithmeticError):
+    """A loss is no longer finite. The text names the epoch."""
+
+
+class Metrics(NamedTuple):
+    """One epoch. Losses are means over examples; the training loss is that of each batch before its update."""
+
+    epoch: int  # from 1
+    train_loss: float
+    validation_loss: float
+    validation_errors: int
+    validation_accuracy: float  # of 1
+    examples_per_second: float  # training only
+    seconds: float  # training only
+
+
+@dataclass(frozen=True)
+class Program:
+    """A run, compiled for its data, which lie on the device. Made by `prepare`."""
+
+    config: Config
+    init: Callable[[], State]  # the state before the first epoch, a fresh one each time
+    train: Callable[[State, int], tuple[State, jax.Array]]  # (state, epoch from 0) -> (state, train loss)
+    validate: Callable[[Params], Score]
+    test: Callable[[Params], Score]
+    examples: int  # trained on in an epoch
+    validation_examples: int
+    compile_seconds: float
+
+
+def prepare(config: Config, dataset: Dataset) -> Program:
+    """Put the data on the default device and compile the epoch and the evaluations.
+
+    Raises ConfigError if the batch is larger than the training set.
+    """
+    examples = len(dataset.train.labels)
+    if config.batch_size > examples:
+        raise ConfigError("batch_size", f"at most the {examples} training examples", config.batch_size)
+    phi, optimizer = config.activation(), config.make_optimizer()
+    init_key, order_key = jax.random.split(jax.random.key(config.seed))
+    inputs = dataset.train.images[0].size
+
+    def init() -> State:
+        params = network.init(init_key, inputs, config.hidden, dataset.classes)
+        return State(params, optimizer.init(params))
+
+    steps = -(-examples // config.batch_size)
+    schedule = Schedule(
+        config.learning_rate, config.epochs * steps, config.warmup_epochs * steps, config.schedule == "cosine"
+    )
+
+    def rates(epoch: int) -> np.ndarray:
+        return schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps))
+
+    started = time.perf_counter()
+    state = jax.eval_shape(init)
+    images, labels = _on_device(dataset.train)
+    compiled = train_epoch.lower(
+        state,
+        images,
+        labels,
+        order_key,
+        np.int32(0),
+        rates(0),
+        batch_size=config.batch_size,
+        phi=phi,
+        optimizer=optimizer,
+    ).compile()
+    validate, test = _scorer(dataset.validation, phi), _scorer(dataset.test, phi)
+    validate(init().params)  # compiles it, and the test's too where the sizes are equal
+    compile_seconds = time.perf_counter() - started
+
+    def train(state: State, epoch: int) -> tuple[State, jax.Array]:
+        result: tuple[State, jax.Array] = compiled(state, images, labels, order_key, np.int32(epoch), rates(epoch))
+        return result
+
+    return Program(config, init, train, validate, test, examples, len(dataset.validation.labels), compile_seconds)
+
+
+def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> Iterator[tuple[State, Metrics]]:
+    """Train for the epochs that the config still asks for, yielding (state, metrics) after each.
+
+    A yielded state is donated to the next epoch: copy what you keep. Raises Diverged when a loss is not finite.
+    """
+    state = program.init() if state is None else state
+    for epoch in range(first_epoch, program.config.epochs):
+        started = time.perf_counter()
+        state, loss = program.train(state, epoch)
+        train_loss = float(loss)  # waits for the device
+        seconds = time.perf_counter() - started
+        score = program.validate(state.params)
+        errors = int(score.errors)
+        metrics = Metrics(
+            epoch=epoch + 1,
+            train_loss=train_loss,
+            validation_loss=float(score.loss),
+            validation_errors=errors,
+            validation_accuracy=1 - errors / program.validation_examples,
+            examples_per_second=program.examples / seconds,
+            seconds=seconds,
+        )
+        if not (isfinite(metrics.train_loss) and isfinite(metrics.validation_loss)):
+            raise Diverged(f"diverged in epoch {metrics.epoch}: the loss is not finite; lower the learning rate")
+        yield state, metrics
+
+
+def _on_device(split: Split) -> tuple[jax.Array, jax.Array]:
+    return jax.device_put(split.images.reshape(len(split.images), -1)), jax.device_put(split.labels)
+
+
+def _scorer(split: Split, phi: Phi) -> Callable[[Params], Score]:
+    images, labels = _on_device(split)
+    return lambda params: evaluate(params, images, labels, phi=phi)

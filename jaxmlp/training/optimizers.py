@@ -1,0 +1,99 @@
+"""Optimizers as pure pairs (init, update), and learning-rate schedules.
+
+θ is any pytree of arrays, g its gradient, η the learning rate. Weight decay λ is decoupled from the gradient
+(Loshchilov and Hutter 2019): it shrinks weights (arrays of two axes) by the factor 1 − ηλ and leaves biases alone.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Tree = Any
+
+
+class Optimizer(NamedTuple):
+    """`init(θ)` gives the first optimizer state; `update(g, state, θ, η)` gives the next (θ, state)."""
+
+    init: Callable[[Tree], Tree]
+    update: Callable[[Tree, Tree, Tree, jax.Array], tuple[Tree, Tree]]
+
+
+def sgd(momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0) -> Optimizer:
+    """v ← μv + g;  θ ← θ − η(v + λθ), where Nesterov's variant has μv + g (with the new v) in place of v."""
+
+    def init(params: Tree) -> Tree:
+        return jax.tree.map(jnp.zeros_like, params) if momentum else ()
+
+    def update(gradient: Tree, velocity: Tree, params: Tree, learning_rate: jax.Array) -> tuple[Tree, Tree]:
+        if not momentum:
+            return _descend(params, gradient, learning_rate, weight_decay), velocity
+        velocity = jax.tree.map(lambda v, g: momentum * v + g, velocity, gradient)
+        direction = jax.tree.map(lambda v, g: momentum * v + g, velocity, gradient) if nesterov else velocity
+        return _descend(params, direction, learning_rate, weight_decay), velocity
+
+    return Optimizer(init, update)
+
+
+class AdamState(NamedTuple):
+    updates: jax.Array  # done so far, t
+    mean: Tree  # m, the running mean of g
+    square: Tree  # s, the running mean of g²
+
+
+def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0) -> Optimizer:
+    """Kingma and Ba 2015, with decoupled weight decay (AdamW).
+
+    m ← β1 m + (1 − β1) g;  s ← β2 s + (1 − β2) g²;  θ ← θ − η(m̂ / (√ŝ + ε) + λθ),
+    where m̂ = m / (1 − β1^t) and ŝ = s / (1 − β2^t) at the t-th update.
+    """
+
+    def init(params: Tree) -> AdamState:
+        mean, square = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))  # two buffers: a state is donated
+        return AdamState(jnp.zeros((), jnp.int32), mean, square)
+
+    def update(gradient: Tree, state: AdamState, params: Tree, learning_rate: jax.Array) -> tuple[Tree, AdamState]:
+        t = state.updates + 1
+        mean = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state.mean, gradient)
+        square = jax.tree.map(lambda s, g: beta2 * s + (1 - beta2) * g**2, state.square, gradient)
+
+        def debiased(average: jax.Array, beta: float) -> jax.Array:
+            return average / (1 - beta ** t.astype(average.dtype))
+
+        direction = jax.tree.map(
+            lambda m, s: debiased(m, beta1) / (jnp.sqrt(debiased(s, beta2)) + epsilon), mean, square
+        )
+        return _descend(params, direction, learning_rate, weight_decay), AdamState(t, mean, square)
+
+    return Optimizer(init, update)
+
+
+def _descend(params: Tree, direction: Tree, learning_rate: jax.Array, weight_decay: float) -> Tree:
+    """θ − η(direction + λθ), with λ = 0 for biases."""
+
+    def descend(p: jax.Array, d: jax.Array) -> jax.Array:
+        decayed = d + weight_decay * p if weight_decay and p.ndim == 2 else d
+        return p - learning_rate * decayed
+
+    return jax.tree.map(descend, params, direction)
+
+
+class Schedule(NamedTuple):
+    """η at each step: `warmup` steps of a straight line up to `peak`, then constant, or half a cosine down to 0.
+
+    Steps count from 0 over the whole run of `total` steps; the first of w warm-up steps has η = peak / w.
+    """
+
+    peak: float
+    total: int
+    warmup: int = 0
+    cosine: bool = False
+
+    def learning_rates(self, steps: np.ndarray) -> np.ndarray:
+        """η at these steps, float32; depends on the step number alone, so a resumed run sees the same."""
+        up = (steps + 1) / max(self.warmup, 1)
+        progress = (steps - self.warmup) / max(self.total - self.warmup, 1)
+        down = (1 + np.cos(np.pi * progress)) / 2 if self.cosine else np.ones(len(steps))
+        return (self.peak * np.where(steps < self.warmup, up, down)).astype(np.float32)

@@ -1,0 +1,75 @@
+"""A config holds only values that a run can have."""
+
+from dataclasses import FrozenInstanceError, fields
+
+import jax.numpy as jnp
+import pytest
+
+from jaxmlp import activations
+from jaxmlp.training.config import Config, ConfigError
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    {
+        "hidden": (0, -1, 10**9, 1.5, "30"),
+        "phi": ("", "Sigmoid", "relu,", "relu,relu,relu", "sigmoid # best"),
+        "batch_size": (0, -10),
+        "epochs": (-1, 2.0),
+        "learning_rate": (0.0, -3.0, float("nan"), float("inf"), "3"),
+        "schedule": ("", "linear"),
+        "warmup_epochs": (-1, 31),
+        "optimizer": ("adamw",),
+        "momentum": (-0.1, 1.0, float("nan")),
+        "nesterov": (1, True),  # True needs a momentum
+        "beta1": (1.0,),
+        "beta2": (-0.5,),
+        "epsilon": (0.0, float("inf")),
+        "weight_decay": (-1e-4, float("nan"), float("inf")),
+        "seed": (-1, 2**64, 2**32),
+        "train_on_all": ("yes",),
+    }.items(),
+)
+def test_a_value_out_of_range_is_named(name, values):
+    for value in values:
+        with pytest.raises(ConfigError, match=f"^{name}: expected .*, got ") as caught:
+            Config(**{name: value})
+        assert caught.value.name == name
+
+
+def test_adam_takes_no_momentum():
+    with pytest.raises(ConfigError, match=r"^momentum: expected 0 .* adam, got 0\.9"):
+        Config(optimizer="adam", momentum=0.9)
+
+
+def test_every_field_says_what_it_is_and_what_it_may_be():
+    for f in fields(Config):
+        assert set(f.metadata) == {"help", "expected", "valid"}
+        assert f.metadata["help"]
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(FrozenInstanceError):
+        Config().hidden = 5
+
+
+def test_phi_is_one_activation_or_hidden_and_output():
+    assert Config(phi="tanh").activation() == (activations.tanh, activations.tanh)
+    assert Config(phi="relu,sigmoid").activation() == (activations.relu, activations.sigmoid)
+
+
+@pytest.mark.parametrize(
+    ("options", "step"),
+    [
+        ({}, -2.0),
+        ({"momentum": 0.5, "nesterov": True}, -3.0),
+        ({"weight_decay": 0.25}, -2.25),
+        ({"optimizer": "adam", "epsilon": 1.0}, -2.0 / 3.0),
+    ],
+)
+def test_the_optimizer_is_the_one_of_the_options(options, step):
+    """The first step from 1 along a gradient of 2, at learning rate 1."""
+    optimizer = Config(**options).make_optimizer()
+    weight = jnp.ones((1, 1))
+    after, _ = optimizer.update(2 * weight, optimizer.init(weight), weight, jnp.asarray(1.0))
+    assert after[0, 0] - 1 == pytest.approx(step)

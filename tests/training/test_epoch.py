@@ -1,0 +1,98 @@
+"""One epoch against a plain Python loop over its batches through autodiff; evaluation against NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmlp import activations, batch, network
+from jaxmlp.training.epoch import State, evaluate, order, train_epoch
+from jaxmlp.training.optimizers import adam, sgd
+
+D, K, C = 12, 5, 4
+PHI = (activations.tanh, activations.sigmoid)
+
+
+def data(n: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(n)
+    return random.integers(0, 256, (n, D), dtype=np.uint8), random.integers(0, C, n, dtype=np.uint8)
+
+
+def params() -> network.Params:
+    return network.init(jax.random.key(3), D, K, C)
+
+
+PINNED = {0: [30075, 38598, 49576, 5820, 30781, 27072], 1: [34475, 39186, 5399, 14019, 39191, 48529]}
+
+
+def test_the_order_of_an_epoch_is_pinned():
+    key = jax.random.key(0)
+    assert order(key, 0, 50_000)[:6].tolist() == PINNED[0]
+    assert order(key, 1, 50_000)[:6].tolist() == PINNED[1]
+    assert sorted(order(key, 2, 1000).tolist()) == list(range(1000))
+
+
+def by_hand(state, images, labels, key, epoch, rates, batch_size, optimizer):
+    """The same epoch as a loop: rows in order, gradients by autodiff."""
+    x, y = images / 255.0, np.eye(C)[labels]
+    rows = np.asarray(order(key, epoch, len(x)))
+    total = 0.0
+    for step, start in enumerate(range(0, len(x), batch_size)):
+        chosen = rows[start : start + batch_size]
+        loss, gradient = jax.value_and_grad(batch.loss)(state.params, x[chosen], y[chosen], PHI)
+        state = State(*optimizer.update(gradient, state.optimizer, state.params, rates[step]))
+        total += float(loss) * len(chosen)
+    return state, total / len(x)
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "optimizer"),
+    [
+        (20, 5, sgd()),
+        (23, 5, sgd(momentum=0.9)),  # a last batch of 3
+        (23, 1, sgd(0.5, nesterov=True, weight_decay=0.01)),
+        (23, 23, adam(weight_decay=0.01)),
+        (7, 4, adam()),
+    ],
+)
+def test_an_epoch_is_the_loop_over_its_batches(n, batch_size, optimizer):
+    images, labels = data(n)
+    key, rates = jax.random.key(9), np.linspace(0.5, 0.1, -(-n // batch_size))
+    start = State(params(), optimizer.init(params()))
+    want, want_loss = by_hand(start, images, labels, key, 4, rates, batch_size, optimizer)
+    got, got_loss = train_epoch(
+        start, images, labels, key, np.int32(4), rates, batch_size=batch_size, phi=PHI, optimizer=optimizer
+    )
+    for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(got_loss, want_loss, rtol=1e-12)
+
+
+def test_the_state_is_donated():
+    images, labels = data(8)
+    start = State(params(), ())
+    train_epoch(
+        start, images, labels, jax.random.key(0), np.int32(0), np.ones(2), batch_size=4, phi=PHI, optimizer=sgd()
+    )
+    assert start.params.W1.is_deleted()
+
+
+@pytest.mark.parametrize("n", [1, 999, 1000, 2345])
+def test_evaluation_counts_every_example_once(n):
+    images, labels = data(n)
+    W1, b1, W2, b2 = map(np.asarray, params())
+    x2 = 1 / (1 + np.exp(-(np.tanh(images / 255.0 @ W1 + b1) @ W2 + b2)))
+    score = evaluate(params(), images, labels, PHI)
+    assert score.errors == np.sum(x2.argmax(axis=1) != labels)
+    np.testing.assert_allclose(score.loss, np.sum((x2 - np.eye(C)[labels]) ** 2) / 2 / n, rtol=1e-12)
+
+
+def test_float32_parameters_stay_float32():
+    images, labels = data(10)
+    start = State(jax.tree.map(jnp.float32, params()), ())
+    rates = np.ones(4, np.float32)
+    state, loss = train_epoch(
+        start, images, labels, jax.random.key(0), np.int32(0), rates, batch_size=3, phi=PHI, optimizer=sgd()
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {np.dtype("float32")}
+    assert loss.dtype == np.float32

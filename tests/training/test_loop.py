@@ -1,0 +1,74 @@
+"""The loop offered to code: one (state, metrics) an epoch, resumable, and stopped by a loss that is not finite."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmlp.data import datasets
+from jaxmlp.training import loop
+from jaxmlp.training.config import Config, ConfigError
+
+CONFIG = Config(hidden=8, epochs=3, batch_size=7, momentum=0.5, schedule="cosine", warmup_epochs=1)
+
+
+@pytest.fixture(scope="module")
+def dataset(few_digits):
+    return datasets.load(few_digits)
+
+
+@pytest.fixture(scope="module")
+def program(dataset):
+    return loop.prepare(CONFIG, dataset)
+
+
+def test_one_record_an_epoch(program):
+    records = [metrics for _, metrics in loop.fit(program)]
+    assert [m.epoch for m in records] == [1, 2, 3]
+    assert records[-1].train_loss < records[0].train_loss
+    for m in records:
+        assert m.validation_accuracy == 1 - m.validation_errors / 100
+        assert m.examples_per_second == pytest.approx(500 / m.seconds)
+
+
+def test_the_record_is_of_the_state_beside_it(program, dataset):
+    state, metrics = next(loop.fit(program))
+    x = dataset.validation.images.reshape(100, -1) / 255
+    W1, b1, W2, b2 = map(np.asarray, state.params)
+    x2 = 1 / (1 + np.exp(-(1 / (1 + np.exp(-(x @ W1 + b1))) @ W2 + b2)))
+    assert metrics.validation_errors == np.sum(x2.argmax(axis=1) != dataset.validation.labels)
+    error = x2 - np.eye(10)[dataset.validation.labels]
+    assert metrics.validation_loss == pytest.approx(np.sum(error**2) / 2 / 100)
+
+
+def test_a_run_continued_from_its_state_is_the_same_run(program):
+    for whole, _ in loop.fit(program):
+        pass
+    first, _ = next(loop.fit(program))
+    for continued, metrics in loop.fit(program, first, first_epoch=1):
+        pass
+    assert metrics.epoch == 3
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), whole, continued))
+
+
+def test_two_seeds_are_two_runs_and_one_seed_is_one(program, dataset):
+    again, other = (loop.prepare(config, dataset) for config in (CONFIG, Config(**{**vars(CONFIG), "seed": 1})))
+    losses = [next(loop.fit(p))[1].train_loss for p in (program, again, other)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_the_test_set_is_the_test_set(program, dataset):
+    state = program.init()
+    W1, b1, W2, b2 = map(np.asarray, state.params)
+    hidden = 1 / (1 + np.exp(-(dataset.test.images.reshape(200, -1) / 255 @ W1 + b1)))
+    assert program.test(state.params).errors == np.sum((hidden @ W2 + b2).argmax(axis=1) != dataset.test.labels)
+
+
+def test_a_run_that_diverges_stops_at_its_epoch(dataset):
+    program = loop.prepare(Config(hidden=8, phi="identity", learning_rate=1e6), dataset)
+    with pytest.raises(loop.Diverged, match="epoch 1"):
+        list(loop.fit(program))
+
+
+def test_a_batch_larger_than_the_data_is_refused(dataset):
+    with pytest.raises(ConfigError, match=r"^batch_size: expected at most the 500 training examples, got 501"):
+        loop.prepare(Config(batch_size=501), dataset)

@@ -1,0 +1,102 @@
+"""Optimizers against NumPy written from the published update rules, and schedules against their end points."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmlp.network import Params
+from jaxmlp.training.optimizers import Schedule, adam, sgd
+
+STEPS = 5
+
+
+def problem(seed: int) -> tuple[Params, list[Params]]:
+    random = np.random.default_rng(seed)
+    shapes = Params((4, 3), (3,), (3, 2), (2,))
+    draw = lambda: Params(*(random.normal(size=shape) for shape in shapes))  # noqa: E731
+    return draw(), [draw() for _ in range(STEPS)]
+
+
+def optimized(optimizer, params: Params, gradients: list[Params], rates: list[float]) -> Params:
+    state = optimizer.init(params)
+    for gradient, rate in zip(gradients, rates, strict=True):
+        params, state = jax.jit(optimizer.update)(gradient, state, params, jnp.float64(rate))
+    return params
+
+
+RATES = [0.5, 0.25, 0.125, 0.3, 0.1]
+
+
+def expected_sgd(p, gradients, momentum, nesterov, decay):
+    v = np.zeros_like(p)
+    for g, rate in zip(gradients, RATES, strict=True):
+        v = momentum * v + g
+        step = momentum * v + g if nesterov else v
+        p = p - rate * step - (rate * decay * p if p.ndim == 2 else 0)
+    return p
+
+
+def expected_adam(p, gradients, beta1, beta2, epsilon, decay):
+    m, s = np.zeros_like(p), np.zeros_like(p)
+    for t, (g, rate) in enumerate(zip(gradients, RATES, strict=True), start=1):
+        m = beta1 * m + (1 - beta1) * g
+        s = beta2 * s + (1 - beta2) * g * g
+        step = m / (1 - beta1**t) / (np.sqrt(s / (1 - beta2**t)) + epsilon)
+        p = p - rate * step - (rate * decay * p if p.ndim == 2 else 0)
+    return p
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd(momentum, nesterov, decay):
+    params, gradients = problem(0)
+    ours = optimized(sgd(momentum, nesterov, decay), params, gradients, RATES)
+    for leaf in Params._fields:
+        leaf_gradients = [getattr(g, leaf) for g in gradients]
+        want = expected_sgd(getattr(params, leaf), leaf_gradients, momentum, nesterov, decay)
+        np.testing.assert_allclose(getattr(ours, leaf), want, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+@pytest.mark.parametrize(("beta1", "beta2", "epsilon"), [(0.9, 0.999, 1e-8), (0.5, 0.8, 1e-2), (0.0, 0.0, 1e-3)])
+def test_adam(beta1, beta2, epsilon, decay):
+    params, gradients = problem(1)
+    ours = optimized(adam(beta1, beta2, epsilon, decay), params, gradients, RATES)
+    for leaf in Params._fields:
+        leaf_gradients = [getattr(g, leaf) for g in gradients]
+        want = expected_adam(getattr(params, leaf), leaf_gradients, beta1, beta2, epsilon, decay)
+        np.testing.assert_allclose(getattr(ours, leaf), want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", [sgd(), sgd(0.9, True, 0.1), adam(weight_decay=0.1)])
+def test_update_keeps_types_so_that_a_scan_can_carry_them(optimizer):
+    params = jax.tree.map(jnp.float32, problem(2)[0])
+    state = optimizer.init(params)
+    after = jax.eval_shape(optimizer.update, params, state, params, jnp.float32(0.1))
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), after) == jax.tree.map(
+        lambda a: (a.shape, a.dtype), (params, state)
+    )
+
+
+def test_constant_schedule():
+    rates = Schedule(peak=3.0, total=7).learning_rates(np.arange(7))
+    assert rates.dtype == np.float32
+    assert rates.tolist() == [3.0] * 7
+
+
+def test_warmup_is_a_line_that_reaches_the_peak_and_stays():
+    rates = Schedule(peak=2.0, total=10, warmup=4).learning_rates(np.arange(10))
+    assert rates.tolist() == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+
+
+def test_cosine_falls_from_the_peak_after_warmup_to_nothing():
+    rates = Schedule(peak=2.0, total=12, warmup=2, cosine=True).learning_rates(np.arange(13))
+    np.testing.assert_allclose(rates[[0, 1, 2, 7, 12]], [1.0, 2.0, 2.0, 1.0, 0.0], atol=1e-7)
+    np.testing.assert_allclose(rates[2:], 1 + np.cos(np.pi * np.arange(11) / 10), atol=1e-6)
+
+
+def test_a_schedule_read_epoch_by_epoch_is_the_whole_schedule():
+    schedule = Schedule(peak=1.0, total=20, warmup=3, cosine=True)
+    pieces = [schedule.learning_rates(np.arange(start, start + 5)) for start in range(0, 20, 5)]
+    assert np.concatenate(pieces).tolist() == schedule.learning_rates(np.arange(20)).tolist()
