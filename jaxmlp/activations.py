@@ -12,7 +12,7 @@ import jax.numpy as jnp
 Elementwise = Callable[[jax.Array], jax.Array]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Activation:
     """φ, φ′ and φ″. Hashable and compared by identity, so that `jax.jit` takes one as a static argument.
 

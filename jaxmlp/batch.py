@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jaxmlp import network
 from jaxmlp.activations import Phi, sigmoid
-from jaxmlp.checks import BATCH, check_data, check_deltas, check_trace
+from jaxmlp.checks import BATCH, check_data, check_deltas, check_inputs, check_trace
 from jaxmlp.network import Deltas, Params, Trace
 
 jit_phi = partial(jax.jit, static_argnames="phi")
@@ -21,7 +21,7 @@ jit_phi = partial(jax.jit, static_argnames="phi")
 @jit_phi
 def forward(params: Params, x: jax.Array, phi: Phi = sigmoid) -> Trace:
     """F1 to F4 of every example: a Trace of (n, ·) arrays."""
-    check_data(params, x, lead=BATCH, name="x")
+    check_inputs(params, x, lead=BATCH, name="x")
     return jax.vmap(lambda x0: network.forward(params, x0, phi))(x)
 
 

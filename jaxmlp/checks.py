@@ -27,7 +27,7 @@ def check_array(name: str, array: Any, shape: Axes, dtype: Any = None) -> tuple[
     right_dtype = jnp.issubdtype(got, jnp.floating) if dtype is None else got == dtype
     if not (right_shape and right_dtype):
         raise ValueError(f"{name}: expected {expected}, got {got} array of shape {_written(array.shape)}")
-    return array.shape
+    return tuple(array.shape)
 
 
 def check_params(params: Any) -> tuple[int, int, int, Any]:
@@ -42,12 +42,17 @@ def check_params(params: Any) -> tuple[int, int, int, Any]:
     return D, K, C, dtype
 
 
-def check_data(params: Any, x: Any, y: Any = None, lead: Axes = ONE_EXAMPLE, name: str = "x0") -> None:
-    """Inputs x (called `name`) and, when given, targets y, with the axes `lead` before their own."""
-    D, _, C, dtype = check_params(params)
-    x_shape = check_array(name, x, (*lead, D), dtype)
-    if y is not None:
-        check_array("y (one-hot)", y, (*x_shape[:-1], C), dtype)
+def check_inputs(params: Any, x: Any, lead: Axes = ONE_EXAMPLE, name: str = "x0") -> Axes:
+    """The lengths of the axes `lead` of the inputs x (called `name`), which come before their own axis."""
+    D, _, _, dtype = check_params(params)
+    return check_array(name, x, (*lead, D), dtype)[:-1]
+
+
+def check_data(params: Any, x: Any, y: Any, lead: Axes = ONE_EXAMPLE, name: str = "x0") -> None:
+    """Inputs x (called `name`) and targets y, with the axes `lead` before their own."""
+    _, _, C, dtype = check_params(params)
+    lead = check_inputs(params, x, lead, name)
+    check_array("y (one-hot)", y, (*lead, C), dtype)
 
 
 def check_trace(params: Any, trace: Any, y: Any, lead: Axes = ONE_EXAMPLE) -> None:
@@ -55,14 +60,14 @@ def check_trace(params: Any, trace: Any, y: Any, lead: Axes = ONE_EXAMPLE) -> No
     D, K, C, dtype = check_params(params)
     lengths = {"x0": D, "z1": K, "x1": K, "z2": C, "x2": C}
     for name, length in lengths.items():
-        *lead, _ = check_array(f"trace.{name}", getattr(trace, name, None), (*lead, length), dtype)
+        lead = check_array(f"trace.{name}", getattr(trace, name, None), (*lead, length), dtype)[:-1]
     check_array("y (one-hot)", y, (*lead, C), dtype)
 
 
 def check_deltas(trace: Any, deltas: Any, lead: Axes = ONE_EXAMPLE) -> None:
     """A trace and the deltas of the same examples."""
     x0, x1, x2 = (getattr(trace, name, None) for name in ("x0", "x1", "x2"))
-    *lead, _ = check_array("trace.x0", x0, (*lead, "D"))
+    lead = check_array("trace.x0", x0, (*lead, "D"))[:-1]
     dtype = _dtype(trace.x0)
     *_, K = check_array("trace.x1", x1, (*lead, "K"), dtype)
     *_, C = check_array("trace.x2", x2, (*lead, "C"), dtype)
@@ -71,7 +76,8 @@ def check_deltas(trace: Any, deltas: Any, lead: Axes = ONE_EXAMPLE) -> None:
 
 
 def _dtype(array: Any) -> Any:
-    return jax.dtypes.canonicalize_dtype(array.dtype)  # a NumPy float64 becomes float32 unless x64 is on
+    # A NumPy float64 becomes float32 unless x64 is on; a key keeps its extended dtype, for the message.
+    return jax.dtypes.canonicalize_dtype(array.dtype, allow_extended_dtype=True)
 
 
 def _written(shape: Axes) -> str:

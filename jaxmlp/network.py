@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmlp.activations import Phi, layers, sigmoid
-from jaxmlp.checks import check_data, check_deltas, check_trace
+from jaxmlp.checks import check_data, check_deltas, check_inputs, check_trace
 
 
 class Params(NamedTuple):
@@ -55,7 +55,7 @@ def init(key: jax.Array, inputs: int = 784, hidden: int = 30, outputs: int = 10)
 
 def forward(params: Params, x0: jax.Array, phi: Phi = sigmoid) -> Trace:
     """F1 to F4: the prediction x2 of x0, with all that the backward pass needs."""
-    check_data(params, x0)
+    check_inputs(params, x0)
     W1, b1, W2, b2 = params
     phi1, phi2 = layers(phi)
     z1 = W1.T @ x0 + b1  # F1

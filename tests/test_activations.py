@@ -1,0 +1,116 @@
+"""φ, φ′ and φ″: against NumPy in float64, autodiff and central differences, and out in the tails."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import reference
+from jaxmlp import activations
+from jaxmlp.activations import ACTIVATIONS, Activation, layers, relu, sigmoid, tanh
+from nets import DTYPES, SINGLES
+
+MODERATE = np.array([0.0, -0.0, 1e-3, -1e-3, 0.3, -0.3, 1.0, -1.0, 2.5, -2.5, 7.0, -7.0, 17.0, -17.0])
+EXTREME = np.array([0.0, *(sign * z for z in (1e-3, 1, 17, 88, 104, 1e3, 1e4) for sign in (1, -1))])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SINGLES)
+def test_values_against_numpy(name, dtype):
+    activation = ACTIVATIONS[name]
+    z = jnp.asarray(np.concatenate([MODERATE, EXTREME]), dtype)
+    tolerance = {"float32": 1e-6, "float64": 1e-14}[dtype]
+    functions = (activation, activation.prime, activation.second)
+    for function, expected in zip(functions, reference.ACTIVATIONS[name], strict=True):
+        got = function(z)
+        assert got.dtype == z.dtype
+        assert got.shape == z.shape
+        np.testing.assert_allclose(got, expected(np.asarray(z, np.float64)), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "softplus"])
+def test_small_values_keep_their_digits(name):
+    """φ(-z) is exp(-z) far out: log(1 + exp(z)), say, has lost it to the 1 at z = -17."""
+    z = jnp.asarray([-5.0, -17.0, -40.0, -80.0], jnp.float32)
+    np.testing.assert_allclose(
+        ACTIVATIONS[name](z), reference.ACTIVATIONS[name][0](np.asarray(z, float)), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", SINGLES)
+def test_derivatives_against_autodiff(name):
+    activation = ACTIVATIONS[name]
+    z = jnp.asarray(MODERATE[MODERATE != 0] if name == "relu" else MODERATE)
+    np.testing.assert_allclose(activation.prime(z), jax.vmap(jax.grad(activation))(z), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        activation.second(z), jax.vmap(jax.grad(activation.prime))(z), rtol=1e-12, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("name", SINGLES)
+def test_derivatives_against_central_differences(name):
+    activation, h = ACTIVATIONS[name], 1e-5
+    z = jnp.asarray(MODERATE[MODERATE != 0])
+    for function, derivative in ((activation, activation.prime), (activation.prime, activation.second)):
+        differences = (function(z + h) - function(z - h)) / (2 * h)
+        np.testing.assert_allclose(derivative(z), differences, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", SINGLES)
+def test_finite_in_the_tails(name):
+    """No NaN and no infinity in float32, neither in a value, nor on the way to it, nor in its autodiff."""
+    activation = ACTIVATIONS[name]
+    z = jnp.asarray(EXTREME, jnp.float32)
+    with jax.debug_nans(True), jax.debug_infs(True):
+        for function in (activation, activation.prime, activation.second):
+            assert jnp.all(jnp.isfinite(function(z)))
+            assert jnp.all(jnp.isfinite(jax.vmap(jax.grad(function))(z)))
+
+
+def test_relu_has_derivative_zero_at_zero():
+    for zero in (0.0, -0.0):
+        assert relu.prime(jnp.asarray(zero)) == relu.second(jnp.asarray(zero)) == 0
+        assert jax.grad(relu)(zero) == 0
+
+
+def test_scaled_tanh_maps_one_to_one():
+    np.testing.assert_allclose(activations.scaled_tanh(jnp.array([-1.0, 1.0])), [-1, 1], atol=1e-4)
+
+
+def test_names():
+    assert list(ACTIVATIONS) == ["sigmoid", "tanh", "scaled_tanh", "relu", "softplus", "identity"]
+    for name, activation in ACTIVATIONS.items():
+        assert getattr(activations, name) is activation
+
+
+def test_compared_by_identity_and_static_under_jit():
+    twin = Activation(sigmoid.phi, sigmoid.prime, sigmoid.second)
+    assert sigmoid == sigmoid
+    assert twin != sigmoid
+    assert len({sigmoid, twin, tanh}) == 3
+
+    traced = []
+
+    def apply(z, phi):
+        traced.append(phi)
+        return layers(phi)[1](z)
+
+    jitted = jax.jit(apply, static_argnames="phi")
+    z = jnp.ones(3)
+    for phi in (sigmoid, (tanh, sigmoid), twin):
+        for _ in range(2):  # the second call finds the first one's program
+            jitted(z, phi=phi)
+    assert traced == [sigmoid, (tanh, sigmoid), twin]
+
+
+def test_layers():
+    assert layers(tanh) == (tanh, tanh)
+    assert layers((tanh, sigmoid)) == (tanh, sigmoid)
+
+
+@pytest.mark.parametrize("phi", ["sigmoid", None, jnp.tanh, (tanh,), (tanh, "relu"), (tanh,) * 3, [tanh, tanh]])
+def test_layers_refuses(phi):
+    with pytest.raises(
+        ValueError, match=r"^phi: expected an Activation or a pair \(hidden, output\) of them, got "
+    ):
+        layers(phi)

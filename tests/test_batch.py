@@ -1,0 +1,289 @@
+"""The batch: against network.py one example at a time, NumPy, and autodiff of its own loss; and what it costs."""
+
+import inspect
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import reference
+from compare import assert_close
+from jaxmlp import batch, loss_and_gradient, network
+from jaxmlp.activations import identity, relu, sigmoid, tanh
+from jaxmlp.network import Deltas, Params, Trace
+from nets import DTYPES, PAIRS, SHAPES, SINGLES, phi_of, random_net
+
+N = 6
+MIXED = ("tanh", "sigmoid")
+SOME = [*zip(SINGLES, SINGLES, strict=True), MIXED]
+
+
+def stack(trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def mean(trees):
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), stack(trees))
+
+
+def check_against_everything(net, hidden, output):
+    params, x, y = net
+    phi = phi_of(hidden, output)
+    loss, gradient = batch.loss_and_gradient(params, x, y, phi)
+    assert type(gradient) is Params
+    assert {leaf.dtype for leaf in (loss, *gradient)} == {x.dtype}
+    assert_close((loss, gradient), reference.mean_loss_and_gradient(params, x, y, hidden, output))
+    assert_close((loss, gradient), jax.value_and_grad(batch.loss)(params, x, y, phi))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("hidden", "output"), PAIRS)
+def test_every_pair_of_activations(hidden, output, dtype):
+    with jax.disable_jit():  # 72 programs would take half a minute to compile; the next test compiles seven
+        check_against_everything(random_net(n=N, dtype=dtype), hidden, output)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("hidden", "output"), SOME)
+def test_compiled(hidden, output, dtype):
+    check_against_everything(random_net(n=N, dtype=dtype), hidden, output)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "n"), list(zip(SHAPES, [3, 1, 2, 5, 1], strict=True)))
+def test_every_shape(shape, n, dtype):
+    check_against_everything(random_net(shape, n=n, dtype=dtype, seed=2), *MIXED)
+
+
+@pytest.mark.parametrize(("hidden", "output"), SOME)
+def test_every_function_is_a_python_loop_over_the_network(hidden, output):
+    """Per-example values come unscaled; the loss and the gradient are means."""
+    params, x, y = random_net(n=N)
+    phi = phi_of(hidden, output)
+    traces = [network.forward(params, x0, phi) for x0 in x]
+    deltas = [network.backward(params, trace, target, phi) for trace, target in zip(traces, y, strict=True)]
+    gradients = [network.gradient(*pair) for pair in zip(traces, deltas, strict=True)]
+    losses = [network.loss(params, x0, target, phi) for x0, target in zip(x, y, strict=True)]
+
+    trace = batch.forward(params, x, phi)
+    delta = batch.backward(params, trace, y, phi)
+    assert (type(trace), type(delta)) == (Trace, Deltas)
+    assert_close(trace, stack(traces))
+    assert_close(delta, stack(deltas))
+    assert_close(batch.gradient(trace, delta), mean(gradients))
+    assert_close(batch.loss(params, x, y, phi), mean(losses))
+    assert_close(batch.loss_and_gradient(params, x, y, phi), (mean(losses), mean(gradients)))
+
+
+def test_gradient_is_the_mean_of_the_outer_products():
+    """The contraction over n against vmap and a mean, on arrays unrelated to each other."""
+    normal = np.random.default_rng(1).normal
+    trace = Trace(
+        *(jnp.asarray(normal(size=(3, 3))) for _ in range(5))
+    )  # n = D = K = C: no axis shows by its length
+    deltas = Deltas(*(jnp.asarray(normal(size=(3, 3))) for _ in range(2)))
+    gradient = batch.gradient(trace, deltas)
+    assert type(gradient) is Params
+    per_example = jax.vmap(network.gradient)(trace, deltas)
+    assert_close(gradient, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), per_example))
+
+
+def test_backward_reads_the_trace_it_is_given():
+    params = random_net((3, 3, 3))[0]
+    normal = np.random.default_rng(1).normal
+    trace = Trace(*(jnp.asarray(normal(size=(3, 3))) for _ in range(5)))
+    y = jnp.asarray(normal(size=(3, 3)))
+    expected = [reference.backward(params, [leaf[i] for leaf in trace], y[i], *MIXED) for i in range(3)]
+    assert_close(batch.backward(params, trace, y, phi_of(*MIXED)), stack(expected))
+
+
+def test_batch_of_one_is_the_example():
+    params, x, y = random_net(n=1)
+    trace = network.forward(params, x[0])
+    expected = network.gradient(trace, network.backward(params, trace, y[0]))
+    assert_close(batch.loss_and_gradient(params, x, y), (network.loss(params, x[0], y[0]), expected))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e3])
+def test_every_scale(scale):
+    with jax.disable_jit():
+        check_against_everything(random_net(n=N, scale=scale), "identity", "identity")
+
+
+def test_phi_defaults_to_sigmoid():
+    for function in (batch.forward, batch.loss, batch.backward, batch.loss_and_gradient):
+        assert inspect.signature(function).parameters["phi"].default is sigmoid
+    params, x, y = random_net(n=N)
+    assert_close(batch.loss_and_gradient(params, x, y), batch.loss_and_gradient(params, x, y, sigmoid))
+
+
+def test_black_images_on_the_kink_of_relu():
+    params, _, y = random_net(n=N, dtype="float32")
+    params, x = params._replace(b1=jnp.zeros(4, jnp.float32)), jnp.zeros((N, 5), jnp.float32)
+    loss, gradient = batch.loss_and_gradient(params, x, y, (relu, sigmoid))
+    assert not gradient.W1.any()
+    assert not gradient.b1.any()
+    assert gradient.b2.all()
+    assert_close((loss, gradient), jax.value_and_grad(batch.loss)(params, x, y, (relu, sigmoid)))
+
+
+def test_nan_is_not_hidden():
+    """One bad pixel in one example shows in the loss and in every leaf."""
+    params, x, y = random_net(n=N)
+    loss, gradient = batch.loss_and_gradient(params, x.at[3, 0].set(jnp.nan), y, identity)
+    assert jnp.isnan(loss)
+    assert all(jnp.isnan(leaf).any() for leaf in gradient)
+
+
+class TestDropIn:
+    """`loss_and_gradient` where `jax.value_and_grad(batch.loss)` was, with nothing else changed."""
+
+    autodiff = staticmethod(jax.value_and_grad(batch.loss))
+
+    def test_is_exported(self):
+        assert loss_and_gradient is batch.loss_and_gradient
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_same_tree_shapes_and_dtypes(self, dtype):
+        net = random_net(n=N, dtype=dtype)
+        ours, theirs = (jax.eval_shape(function, *net) for function in (loss_and_gradient, self.autodiff))
+        assert ours == theirs
+        assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+
+    def test_phi_by_position_and_by_keyword(self):
+        net = random_net(n=N)
+        expected = self.autodiff(*net, tanh)
+        assert_close(loss_and_gradient(*net, tanh), expected)
+        assert_close(loss_and_gradient(*net, phi=tanh), expected)
+        params, x, y = net
+        assert_close(loss_and_gradient(params=params, x=x, y=y, phi=tanh), expected)
+
+    def test_in_a_callers_jit(self):
+        params, x, y = random_net(n=N)
+
+        def step(function):
+            loss, gradient = function(params, x, y, (relu, sigmoid))
+            return loss, jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient)
+
+        assert_close(jax.jit(step, static_argnums=0)(loss_and_gradient), step(self.autodiff))
+
+    def test_under_vmap_over_an_ensemble(self):
+        _, x, y = random_net(n=N)
+        ensemble = stack([random_net(seed=seed)[0] for seed in range(3)])
+        got, expected = (
+            jax.vmap(function, in_axes=(0, None, None))(ensemble, x, y)
+            for function in (loss_and_gradient, self.autodiff)
+        )
+        assert got[0].shape == (3,)
+        assert_close(got, expected)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_in_a_scan(self, dtype):
+        params, x, y = random_net(n=4 * N, dtype=dtype)
+        batches = x.reshape(4, N, -1), y.reshape(4, N, -1)
+
+        def train(function):
+            def step(params, xy):
+                loss, gradient = function(params, *xy)
+                return jax.tree.map(lambda p, g: p - 0.5 * g, params, gradient), loss
+
+            return jax.lax.scan(step, params, batches)
+
+        assert_close(train(loss_and_gradient), train(self.autodiff))
+
+    def test_takes_numpy_arrays(self):
+        net = random_net(n=N)
+        assert_close(loss_and_gradient(*jax.tree.map(np.asarray, net)), self.autodiff(*net))
+
+
+@pytest.mark.parametrize(("hidden", "output"), SOME)
+def test_derivatives_of_the_hand_gradient(hidden, output):
+    """A Hessian-vector product by jvp of ours, and the gradient of a function of ours: as autodiff has them."""
+    params, x, y = random_net(n=N)
+    direction = random_net(seed=1)[0]
+    phi = phi_of(hidden, output)
+
+    def ours(params):
+        return batch.loss_and_gradient(params, x, y, phi)[1]
+
+    def autodiff(params):
+        return jax.grad(batch.loss)(params, x, y, phi)
+
+    def penalty(gradient):
+        return lambda params: sum(
+            jnp.vdot(leaf, v + leaf) for leaf, v in zip(gradient(params), direction, strict=True)
+        )
+
+    with jax.disable_jit():
+        products = [jax.jvp(gradient, (params,), (direction,))[1] for gradient in (ours, autodiff)]
+        assert_close(*products)
+        assert_close(jax.grad(penalty(ours))(params), jax.grad(penalty(autodiff))(params))
+
+
+def test_compiled_hessian_vector_product():
+    params, x, y = random_net(n=N)
+    direction = random_net(seed=1)[0]
+
+    @partial(jax.jit, static_argnums=0)
+    def product(gradient):
+        return jax.jvp(lambda params: gradient(params, x, y), (params,), (direction,))[1]
+
+    assert_close(product(lambda *net: batch.loss_and_gradient(*net)[1]), product(jax.grad(batch.loss)))
+
+
+def equations(jaxpr):
+    """Every equation of a jaxpr and of the jaxprs inside it."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in equation.params.values():
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)
+
+
+def test_no_per_example_gradient_is_materialised():
+    """Nothing on the way is as large as one leaf of per-example gradients: not as traced, not as compiled."""
+    D, K, C, n = 40, 30, 20, 64
+    net = random_net((D, K, C), n, "float32")
+    traced = jax.make_jaxpr(batch.loss_and_gradient)(*net)
+    sizes = [math.prod(result.aval.shape) for equation in equations(traced.jaxpr) for result in equation.outvars]
+    assert n * D <= max(sizes) < n * K * C  # the transposed input is the largest
+    memory = batch.loss_and_gradient.lower(*net).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < n * K * C * 4
+
+
+def test_sixty_thousand_rows():
+    """jax 0.10.2 on CPU sums a jitted batch of more than 32,000 rows wrongly (jax issue 39103)."""
+    D, K, C, n = 784, 30, 10, 60_000
+    random = np.random.default_rng(0)
+    params = Params(*(random.normal(size=s).astype(np.float32) / 8 for s in ((D, K), (K,), (K, C), (C,))))
+    x = random.random((n, D), np.float32)
+    y = np.eye(C, dtype=np.float32)[random.integers(C, size=n)]
+
+    phi, prime, _ = reference.ACTIVATIONS["sigmoid"]
+    W1, b1, W2, b2 = (leaf.astype(float) for leaf in params)
+    loss, gradient = 0.0, [np.zeros(leaf.shape) for leaf in params]
+    for rows in np.split(np.arange(n), 20):
+        x0 = x[rows].astype(float)
+        z1 = x0 @ W1 + b1
+        x1 = phi(z1)
+        z2 = x1 @ W2 + b2
+        x2 = phi(z2)
+        loss += np.sum((x2 - y[rows]) ** 2) / 2 / n
+        delta2 = (x2 - y[rows]) * prime(z2) / n
+        delta1 = (delta2 @ W2.T) * prime(z1)
+        for total, part in zip(gradient, (x0.T @ delta1, delta1.sum(0), x1.T @ delta2, delta2.sum(0)), strict=True):
+            total += part
+
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    assert_close(batch.loss(params, x, y), loss)
+    assert_close(batch.loss_and_gradient(params, x, y), (loss, gradient))
+
+
+def test_deterministic():
+    net = random_net(n=N, dtype="float32")
+    first, again = (jax.tree.leaves(batch.loss_and_gradient(*net)) for _ in range(2))
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,246 @@
+"""One example: each equation against NumPy written from the notes, autodiff, and central differences."""
+
+import inspect
+import itertools
+import subprocess
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import reference
+from compare import assert_close
+from jaxmlp import network
+from jaxmlp.activations import ACTIVATIONS, identity, relu, sigmoid, tanh
+from jaxmlp.network import Deltas, Params, Trace
+from nets import DTYPES, PAIRS, SHAPES, SINGLES, phi_of, random_net
+
+MIXED = ("tanh", "sigmoid")
+
+
+def hand_gradient(params, x0, y, phi=sigmoid):
+    """Forward, backward and gradient in a row, as a user writes them."""
+    trace = network.forward(params, x0, phi)
+    return network.gradient(trace, network.backward(params, trace, y, phi))
+
+
+def assert_all_equations(net, hidden, output, phi):
+    """F1 to F4, L, B1, B2 and G1 to G4 of one example, against NumPy and against autodiff."""
+    params, x0, y = net
+    trace = network.forward(params, x0, phi)
+    deltas = network.backward(params, trace, y, phi)
+    gradient = network.gradient(trace, deltas)
+    assert (type(trace), type(deltas), type(gradient)) == (Trace, Deltas, Params)
+    assert {leaf.dtype for leaf in (*trace, *deltas, *gradient)} == {x0.dtype}
+
+    expected = reference.forward(params, x0, hidden, output)
+    expected_deltas = reference.backward(params, expected, y, hidden, output)
+    assert_close(trace, expected)  # F1 to F4
+    assert_close(network.loss(params, x0, y, phi), reference.loss(expected[4], np.asarray(y, float)))  # L
+    assert_close(deltas, expected_deltas)  # B1, B2
+    assert_close(gradient, reference.gradient(expected, expected_deltas))  # G1 to G4
+
+    assert_close(gradient, jax.grad(network.loss)(params, x0, y, phi))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("hidden", "output"), PAIRS)
+def test_every_pair_of_activations(hidden, output, dtype):
+    assert_all_equations(random_net(dtype=dtype), hidden, output, phi_of(hidden, output))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_and_single_activation(shape, dtype):
+    for name in SINGLES:
+        assert_all_equations(random_net(shape, dtype=dtype, seed=2), name, name, ACTIVATIONS[name])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e3])
+def test_every_scale(scale):
+    """Nothing is clipped and nothing added: the equations hold at the small end and at the large end."""
+    assert_all_equations(random_net(scale=scale), "identity", "identity", identity)
+    assert_all_equations(random_net(scale=scale), "relu", "relu", relu)
+
+
+def test_one_hot_target():
+    params, x0, _ = random_net()
+    assert_all_equations((params, x0, jax.nn.one_hot(1, 3, dtype=x0.dtype)), *MIXED, phi_of(*MIXED))
+
+
+@pytest.mark.parametrize(("hidden", "output"), PAIRS)
+def test_deltas_are_the_derivatives_with_respect_to_z(hidden, output):
+    params, x0, y = random_net()
+    phi1, phi2 = phi_of(hidden, output)
+
+    def loss_of_z2(z2):
+        return jnp.sum((phi2(z2) - y) ** 2) / 2
+
+    def loss_of_z1(z1):
+        return loss_of_z2(params.W2.T @ phi1(z1) + params.b2)
+
+    trace = network.forward(params, x0, (phi1, phi2))
+    delta1, delta2 = network.backward(params, trace, y, (phi1, phi2))
+    assert_close(delta2, jax.grad(loss_of_z2)(trace.z2))  # B1
+    assert_close(delta1, jax.grad(loss_of_z1)(trace.z1))  # B2
+
+
+@pytest.mark.parametrize("name", SINGLES)
+def test_every_entry_against_central_differences(name):
+    params, x0, y = random_net((3, 3, 3))
+    phi, h = ACTIVATIONS[name], 1e-5
+
+    def difference(leaf, entry):
+        up, down = (
+            network.loss(params._replace(**{leaf: getattr(params, leaf).at[entry].add(step)}), x0, y, phi)
+            for step in (h, -h)
+        )
+        return (up - down) / (2 * h)
+
+    gradient = hand_gradient(params, x0, y, phi)
+    for leaf, got in gradient._asdict().items():
+        entries = itertools.product(*map(range, got.shape))
+        differences = np.array([difference(leaf, entry) for entry in entries]).reshape(got.shape)
+        assert_close({leaf: got}, {leaf: differences}, tolerance=1e-7)
+
+
+@pytest.mark.parametrize("name", SINGLES)
+def test_backward_reads_the_trace_it_is_given(name):
+    """With five unrelated arrays for a trace, no z can stand in for an x, nor one layer for the other."""
+    phi, params = ACTIVATIONS[name], random_net((3, 3, 3))[0]
+    normal = np.random.default_rng(1).normal
+    trace = Trace(*(jnp.asarray(normal(size=3)) for _ in range(5)))
+    y = jnp.asarray(normal(size=3))
+    expected = reference.backward(params, trace, y, name, name)
+    assert_close(network.backward(params, trace, y, phi), expected)
+
+
+def test_gradient_reads_the_trace_and_deltas_it_is_given():
+    normal = np.random.default_rng(1).normal
+    trace = Trace(*(jnp.asarray(normal(size=3)) for _ in range(5)))
+    deltas = Deltas(*(jnp.asarray(normal(size=3)) for _ in range(2)))
+    assert_close(network.gradient(trace, deltas), reference.gradient(trace, deltas))
+
+
+def test_phi_defaults_to_sigmoid():
+    for function in (network.forward, network.loss, network.backward):
+        assert inspect.signature(function).parameters["phi"].default is sigmoid
+    assert_all_equations(random_net(), "sigmoid", "sigmoid", sigmoid)
+    params, x0, y = random_net()
+    assert_close(hand_gradient(params, x0, y), jax.grad(network.loss)(params, x0, y))
+
+
+@pytest.mark.parametrize(("hidden", "output"), [*zip(SINGLES, SINGLES, strict=True), MIXED, MIXED[::-1]])
+def test_derivatives_of_the_hand_gradient(hidden, output):
+    """A Hessian-vector product by jvp of ours, and the gradient of a function of ours: as autodiff has them."""
+    params, x0, y = random_net()
+    direction = random_net(seed=1)[0]
+    phi = phi_of(hidden, output)
+
+    def ours(params):
+        return hand_gradient(params, x0, y, phi)
+
+    def autodiff(params):
+        return jax.grad(network.loss)(params, x0, y, phi)
+
+    def penalty(gradient):
+        return lambda params: sum(
+            jnp.vdot(leaf, v + leaf) for leaf, v in zip(gradient(params), direction, strict=True)
+        )
+
+    products = [jax.jvp(gradient, (params,), (direction,))[1] for gradient in (ours, autodiff)]
+    assert_close(*products)
+    assert_close(jax.grad(penalty(ours))(params), jax.grad(penalty(autodiff))(params))
+
+
+def test_black_image_on_the_kink_of_relu():
+    """z1 = 0 for every unit: relu is off there, so no derivative reaches W1 and b1, and none is NaN."""
+    params, _, y = random_net()
+    params, x0 = params._replace(b1=jnp.zeros(4)), jnp.zeros(5)
+    phi = (relu, sigmoid)
+    gradient = hand_gradient(params, x0, y, phi)
+    assert not gradient.W1.any()
+    assert not gradient.b1.any()
+    assert gradient.b2.all()
+    assert_close(gradient, jax.grad(network.loss)(params, x0, y, phi))
+
+
+def test_saturated_units_give_no_nan():
+    params, x0, y = random_net(dtype="float32")
+    params = params._replace(b1=jnp.full(4, -1e4, jnp.float32), b2=jnp.full(3, 1e4, jnp.float32))
+    for name in SINGLES:
+        assert all(jnp.isfinite(leaf).all() for leaf in hand_gradient(params, x0, y, ACTIVATIONS[name]))
+
+
+def test_nan_is_not_hidden():
+    """A run that diverges must show: one NaN among the inputs reaches the loss and every leaf of the gradient."""
+    params, x0, y = random_net()
+    x0 = x0.at[0].set(jnp.nan)
+    for phi in (sigmoid, identity):  # the derivative of identity is 1 even there
+        assert jnp.isnan(network.loss(params, x0, y, phi))
+        assert all(jnp.isnan(leaf).any() for leaf in hand_gradient(params, x0, y, phi))
+
+
+def test_larger_than_mnist():
+    """No size is written into the code: not 784, not 30, not 10."""
+    params, x0, y = random_net((1000, 2, 12), scale=0.1)
+    assert_all_equations((params, x0, y), *MIXED, phi_of(*MIXED))
+
+
+def test_under_jit():
+    params, x0, y = random_net()
+    jitted = jax.jit(hand_gradient, static_argnames="phi")
+    for phi in (sigmoid, (tanh, sigmoid)):
+        assert_close(jitted(params, x0, y, phi=phi), hand_gradient(params, x0, y, phi))
+
+
+class TestInit:
+    def test_shapes(self):
+        def shapes(**sizes):
+            params = jax.eval_shape(partial(network.init, **sizes), jax.random.key(0))
+            assert type(params) is Params
+            return [leaf.shape for leaf in params]
+
+        assert shapes() == [(784, 30), (30,), (30, 10), (10,)]
+        assert shapes(inputs=5, hidden=1, outputs=3) == [(5, 1), (1,), (1, 3), (3,)]
+
+    def test_weights_are_normal_with_variance_one_over_fan_in(self):
+        params = network.init(jax.random.key(0), 400, 300, 200)
+        for W in (params.W1, params.W2):
+            units = np.asarray(W) * np.sqrt(W.shape[0])
+            assert abs(units.mean()) < 0.01
+            assert abs(units.std() - 1) < 0.01
+            assert abs(np.mean(np.abs(units) < 1) - 0.6827) < 0.01  # a uniform law has 0.577 there
+
+    def test_biases_are_zero(self):
+        params = network.init(jax.random.key(0), 3, 3, 3)
+        assert not params.b1.any()
+        assert not params.b2.any()
+
+    def test_follows_the_key_alone(self):
+        first, again, other = (network.init(jax.random.key(seed), 3, 3, 3) for seed in (0, 0, 1))
+        for a, b in zip(first, again, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert not jnp.isin(other.W1, first.W1).any()
+        assert not jnp.isin(other.W2, first.W2).any()
+
+    def test_the_two_layers_are_drawn_apart(self):
+        params = network.init(jax.random.key(0), 3, 3, 3)
+        assert not jnp.isin(params.W2, params.W1).any()
+
+    def test_default_dtype(self):
+        assert {leaf.dtype for leaf in network.init(jax.random.key(0), 3, 3, 3)} == {jnp.dtype("float64")}
+        with jax.enable_x64(False):
+            assert {leaf.dtype for leaf in network.init(jax.random.key(0), 3, 3, 3)} == {jnp.dtype("float32")}
+
+
+def test_import_sets_no_jax_config():
+    code = (
+        "import jax; before = dict(jax.config.values); import jaxmlp; after = dict(jax.config.values);"
+        "print({name for name in before if before[name] != after[name]})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
