@@ -1,6 +1,6 @@
 """A two-layer perceptron in JAX whose forward and backward passes are written out by hand. Re-exports only."""
 
-from jaxmlp import activations, batch, network
+from jaxmlp import activations, batch, gradcheck, network
 from jaxmlp.activations import Activation
 from jaxmlp.batch import loss_and_gradient
 from jaxmlp.network import Deltas, Params, Trace, init
@@ -12,6 +12,7 @@ __all__ = [
     "Trace",
     "activations",
     "batch",
+    "gradcheck",
     "init",
     "loss_and_gradient",
     "network",

@@ -1,0 +1,11 @@
+"""A gradient that somebody derived by hand, checked: any loss, any model.
+
+    print(gradcheck.compare(loss, gradient, params, x, y))  # a table, leaf by leaf
+    gradcheck.check(loss, gradient, params, x, y)  # in a test: AssertionError on a mismatch
+
+`python -m jaxmlp.gradcheck` checks our own gradient for every pair of activations. Re-exports only.
+"""
+
+from jaxmlp.gradcheck.compare import DIFFERENCES_TOLERANCE, TOLERANCES, Leaf, Report, check, compare
+
+__all__ = ["DIFFERENCES_TOLERANCE", "TOLERANCES", "Leaf", "Report", "check", "compare"]
