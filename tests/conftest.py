@@ -1,4 +1,4 @@
-"""Strict numbers for the whole suite: float64 on, rank promotion an error, full matmul precision; and a small set."""
+"""Strict numbers for the whole suite: float64, rank promotion an error, full matmul precision; and few digits."""
 
 import gzip
 

@@ -1,0 +1,36 @@
+"""The README: its links point at the lines they name, and its Python runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+CODE_LINKS = re.findall(r"^\| (\w\d?) \|.*\[[^]]+\]\((jaxmlp/\w+\.py)#L(\d+)\)", README, re.MULTILINE)
+TEST_LINKS = re.findall(r"\[(test_\w+)\]\((tests/\w+\.py)#L(\d+)\)", README)
+
+
+def test_the_table_holds_every_equation():
+    assert [tag for tag, _, _ in CODE_LINKS] == ["F1", "F2", "F3", "F4", "L", "B1", "B2", "G1", "G2", "G3", "G4"]
+
+
+@pytest.mark.parametrize(("tag", "file", "line"), CODE_LINKS)
+def test_an_equation_links_to_its_line(tag, file, line):
+    assert (ROOT / file).read_text().splitlines()[int(line) - 1].endswith(f"# {tag}")
+
+
+@pytest.mark.parametrize(("name", "file", "line"), TEST_LINKS)
+def test_a_test_links_to_its_line(name, file, line):
+    assert (ROOT / file).read_text().splitlines()[int(line) - 1].startswith(f"def {name}(")
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([\w./]+)(?:#\w+)?\)", README))))
+def test_a_link_leads_to_a_file(link):
+    assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+def test_an_example_runs(code):
+    exec(compile(code, "README.md", "exec"), {})
