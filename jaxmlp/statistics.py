@@ -62,12 +62,15 @@ def gradient_norms(trace: Trace, deltas: Deltas) -> jax.Array:
     """‖g‖ of every example over all its parameters, (n,). Cost n(D + 2K + C). Goodfellow 2015.
 
     g is linear in δ, so each example's deltas are first divided by the largest of them: their squares then neither
-    underflow nor overflow. A zero gradient has norm 0; one with a NaN, NaN.
+    underflow nor overflow. A zero gradient has norm 0; one with a NaN or an infinity, NaN.
+
+    As a measure of how wrong x2 is, it fails where the output saturates: a sigmoid's confident mistake has φ′(z2),
+    and so ‖g‖, near 0.
     """
     check_deltas(trace, deltas, lead=BATCH)
     largest = jnp.maximum(*(jnp.max(jnp.abs(delta), axis=1) for delta in deltas))
     smallest_normal = jnp.finfo(largest.dtype).tiny  # type: ignore[no-untyped-call]
-    scale = jnp.where((largest >= smallest_normal) & jnp.isfinite(largest), largest, 1)
+    scale = jnp.where(largest >= smallest_normal, largest, 1)
     scaled = jax.tree.map(lambda delta: delta / scale[:, None], deltas)
     return scale * jnp.sqrt(sum(squared_norms(trace, scaled)))
 
@@ -95,8 +98,8 @@ def clipped_gradient(trace: Trace, deltas: Deltas, max_norm: jax.Array | float) 
 
     That is (1/n) Σ_n g_n min(1, c/‖g_n‖): the clipping of differentially private SGD (Abadi et al. 2016,
     arXiv:1607.00133), in the one backward pass. `max_norm` is a scalar >= 0, a Python number or traced.
-    A zero gradient stays zero. A gradient with a NaN makes the mean NaN: clipping bounds what an example can do to
-    the mean, and to drop one silently would hide a broken example. c = inf clips nothing, c = NaN gives NaN.
+    A zero gradient stays zero. A NaN or an infinity in one gradient makes the mean NaN: to drop it silently would
+    hide a broken example. c = inf clips nothing, c = NaN gives NaN.
     """
     norms = gradient_norms(trace, deltas)
     max_norm = jnp.asarray(max_norm, norms.dtype)

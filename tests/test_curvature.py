@@ -214,9 +214,9 @@ def test_in_a_scanned_training_loop():
     def step(params, examples):
         trace, deltas = passes(params, *examples)
         gradient = batch.gradient(trace, deltas)
-        read = every_quantity(params, trace, deltas, examples[1], sigmoid, gradient, trace)
-        scale = read["gauss_newton_diagonal"]
-        return jax.tree.map(lambda p, g, s: p - 0.1 * g / (s + 1), params, gradient, scale), read
+        scale = curvature.gauss_newton_diagonal(params, trace, deltas, examples[1])
+        product = curvature.hessian_vector_product(params, trace, deltas, examples[1], sigmoid, gradient)
+        return jax.tree.map(lambda p, g, s: p - 0.1 * g / (s + 1), params, gradient, scale), product
 
     scanned, read = jax.lax.scan(step, params, batches)
     for i in range(3):
@@ -240,9 +240,8 @@ def test_tangent_kernel_by_blocks_of_rows():
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_saturated_units_leave_everything_finite(scale, dtype):
-    params, x, y = random_net(n=5, dtype=dtype)
+def test_saturated_units_leave_everything_finite(scale):
+    params, x, y = random_net(n=5, dtype="float32")
     params = jax.tree.map(lambda a: scale * a, params)
     trace, deltas = passes(params, x, y)
     got = every_quantity(params, trace, deltas, y, sigmoid, params, trace)

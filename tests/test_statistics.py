@@ -220,9 +220,8 @@ def test_a_zero_gradient():
 @pytest.mark.parametrize("max_norm", [0.0, 1.0, np.inf])
 def test_a_gradient_that_is_not_finite_shows_in_the_clipped_mean(bad, max_norm):
     trace, deltas = tiny([1, bad, 1], [1, 1, 1])
-    norms = statistics.gradient_norms(trace, deltas)
-    assert list(np.isfinite(norms)) == [True, False, True]
-    assert not np.any(np.isfinite(statistics.clipped_gradient(trace, deltas, max_norm).W1))
+    assert list(np.isnan(statistics.gradient_norms(trace, deltas))) == [False, True, False]
+    assert np.all(np.isnan(statistics.clipped_gradient(trace, deltas, max_norm).W1))
 
 
 def test_max_norm():
@@ -238,10 +237,10 @@ def test_max_norm():
 
 @pytest.mark.parametrize("size", [1e-45, 1e-37, 1e-30, 1e-20, 1.0, 1e20, 1e30])
 def test_norms_neither_underflow_nor_overflow(size):
-    trace, deltas = tiny([size, 4 * size], [0, 3 * size])
-    expected = np.array([np.sqrt(10) * size, np.sqrt(16 * 10 + 9) * size])
+    trace, deltas = tiny([size, 0, 4 * size], [0, size, 3 * size])
+    expected = size * np.array([np.sqrt(10), 1, np.sqrt(16 * 10 + 9)])
     if size < np.finfo(np.float32).tiny:
-        expected = np.zeros(2)
+        expected = np.zeros(3)
     assert_close(statistics.gradient_norms(trace, deltas), expected, 1e-6)
     if size > 1:
         clipped = statistics.clipped_gradient(trace, deltas, 1.0)
@@ -249,23 +248,22 @@ def test_norms_neither_underflow_nor_overflow(size):
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_saturated_units_leave_everything_finite(scale, dtype):
-    params, x, y = random_net(n=5, dtype=dtype)
+def test_saturated_units_leave_everything_finite(scale):
+    params, x, y = random_net(n=5, dtype="float32")
     params = jax.tree.map(lambda a: scale * a, params)
     trace, deltas = passes(params, x, y)
-    got = every_statistic(trace, deltas, jnp.ones(5, dtype), params, (trace, deltas))
+    got = every_statistic(trace, deltas, jnp.ones(5, jnp.float32), params, (trace, deltas))
     ratio = got["noise_scale"].ratio
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(got) if leaf is not ratio)
 
 
 def test_variance_of_equal_gradients_is_a_rounding_and_never_negative():
-    trace, deltas = tiny([0.1] * 7, [0.3] * 7, x1=0.7)
+    trace, deltas = tiny([0.7] * 7, [0.3] * 7, x1=0.7)  # for which the differences come out below 0
     for variance, square in zip(
         statistics.variance(trace, deltas), statistics.second_moment(trace, deltas), strict=True
     ):
         assert np.all((variance >= 0) & (variance <= 1e-6 * square))
-    assert 0 <= statistics.noise_scale(trace, deltas).covariance_trace < 1e-6
+    assert 0 <= statistics.noise_scale(trace, deltas).covariance_trace < 1e-5
 
 
 def wrong_calls():
