@@ -75,6 +75,23 @@ def check_deltas(trace: Any, deltas: Any, lead: Axes = ONE_EXAMPLE) -> None:
     check_array("deltas.delta2", getattr(deltas, "delta2", None), (*lead, C), dtype)
 
 
+def check_direction(v: Any, trace: Any) -> None:
+    """A vector v in the space of the parameters of which `trace`, already checked, is a batch's trace."""
+    D, K, C = (x.shape[-1] for x in (trace.x0, trace.x1, trace.x2))
+    for name, shape in {"W1": (D, K), "b1": (K,), "W2": (K, C), "b2": (C,)}.items():
+        check_array(f"v.{name}", getattr(v, name, None), shape, _dtype(trace.x0))
+
+
+def check_other(other: Any, batch: Any, expected: str) -> None:
+    """A second batch, of m >= 1 examples and in all else like `batch`, which is already checked."""
+    if jax.tree.structure(other) != jax.tree.structure(batch):  # type: ignore[operator]  # an untyped PyTreeDef
+        raise ValueError(f"other: expected {expected}, got {type(other).__name__}")
+    m: int | str = "m"
+    for (path, ours), theirs in zip(jax.tree.leaves_with_path(batch), jax.tree.leaves(other), strict=True):
+        name = f"other{jax.tree_util.keystr(path)}"
+        m, *_ = check_array(name, theirs, (m, *ours.shape[1:]), _dtype(ours))
+
+
 def _dtype(array: Any) -> Any:
     # A NumPy float64 becomes float32 unless x64 is on; a key keeps its extended dtype, for the message.
     return jax.dtypes.canonicalize_dtype(array.dtype, allow_extended_dtype=True)

@@ -1,0 +1,319 @@
+"""Statistics of a batch's gradients: against per-example gradients by autodiff, and where numbers are extreme."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import oracle
+from compare import assert_close
+from jaxmlp import batch, statistics
+from jaxmlp.activations import relu, sigmoid
+from jaxmlp.network import Deltas, Params, Trace
+from nets import PAIRS, random_net
+
+SIZES = [1, 5]
+OTHER = np.array([3, 0, 2])  # another batch, made of some of the same examples
+MAX_NORM = 1.5  # some gradients are longer, some shorter
+
+
+def weights_for(n):
+    return jnp.asarray(np.random.default_rng(1).normal(size=n))
+
+
+def take(tree, rows):
+    return jax.tree.map(lambda a: a[rows], tree)
+
+
+def passes(params, x, y, phi=sigmoid):
+    trace = batch.forward(params, x, phi)
+    return trace, batch.backward(params, trace, y, phi)
+
+
+def every_statistic(trace, deltas, weights, v, other, max_norm=MAX_NORM):
+    return {
+        "per_example_gradients": statistics.per_example_gradients(trace, deltas),
+        "squared_norms": statistics.squared_norms(trace, deltas),
+        "gradient_norms": statistics.gradient_norms(trace, deltas),
+        "weighted_gradient": statistics.weighted_gradient(trace, deltas, weights),
+        "clipped_gradient": statistics.clipped_gradient(trace, deltas, max_norm),
+        "second_moment": statistics.second_moment(trace, deltas),
+        "variance": statistics.variance(trace, deltas),
+        "gram": statistics.gram(trace, deltas),
+        "gram_with_other": statistics.gram(trace, deltas, other),
+        "directional": statistics.directional(trace, deltas, v),
+        "noise_scale": statistics.noise_scale(trace, deltas),
+    }
+
+
+def expected_statistics(gradients, params, weights, v, other, max_norm=MAX_NORM):
+    """From the plain definitions; `gradients` (n, P) and `other` (m, P) are flat."""
+    n = len(gradients)
+    norms = np.linalg.norm(gradients, axis=1)
+    expected = {
+        "per_example_gradients": gradients,
+        "weighted_gradient": sum(w * g for w, g in zip(weights, gradients, strict=True)),
+        "clipped_gradient": sum(g * min(1, max_norm / np.linalg.norm(g)) for g in gradients) / n,
+        "second_moment": np.mean(gradients**2, axis=0),
+    }
+    if n > 1:
+        expected["variance"] = np.var(gradients, axis=0, ddof=1)
+    expected = {name: oracle.split(flat, params) for name, flat in expected.items()}
+    expected["squared_norms"] = Params(
+        *(np.sum(leaf.reshape(n, -1) ** 2, axis=1) for leaf in expected["per_example_gradients"])
+    )
+    expected["gradient_norms"] = norms
+    expected["gram"] = gradients @ gradients.T
+    expected["gram_with_other"] = gradients @ other.T
+    expected["directional"] = gradients @ ravel_pytree(v)[0]
+    if n > 1:
+        # The unbiased ‖G‖² is the mean of ⟨g_n, g_m⟩ over the pairs of different examples.
+        between = gradients @ gradients.T
+        squared_norm = (between.sum() - np.trace(between)) / (n * (n - 1))
+        covariance_trace = np.var(gradients, axis=0, ddof=1).sum()
+        expected["noise_scale"] = (covariance_trace, squared_norm, covariance_trace / squared_norm)
+    return expected
+
+
+@cache
+def net_and_results(n):
+    """The net, what jaxmlp says of it, and the oracle's gradients, for all pairs of activations."""
+    params, x, y = random_net(n=n)
+    v = random_net(seed=1)[0]
+    rows = OTHER % n
+
+    def ours(phi, params, x, y):
+        trace, deltas = passes(params, x, y, phi)
+        other = take((trace, deltas), rows)
+        return every_statistic(trace, deltas, weights_for(n), v, other)
+
+    got = oracle.for_every_pair(ours, params, x, y)
+    gradients = oracle.derivatives_of_every_pair(params, x, y).gradients
+    expected = [expected_statistics(g, params, weights_for(n), v, g[rows]) for g in gradients]
+    return got, expected
+
+
+NAMES = [
+    "per_example_gradients",
+    "squared_norms",
+    "gradient_norms",
+    "weighted_gradient",
+    "clipped_gradient",
+    "second_moment",
+    "variance",
+    "gram",
+    "gram_with_other",
+    "directional",
+    "noise_scale",
+]
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_pair_of_activations_against_autodiff(name, n):
+    got, expected = net_and_results(n)
+    for i, pair in enumerate(PAIRS):
+        ours = take(got[name], i)
+        if n == 1 and name in ("variance", "noise_scale"):
+            assert all(np.all(np.isnan(leaf)) for leaf in ours), pair
+        else:
+            assert type(ours) is type(got[name])
+            assert_close(ours, expected[i][name])
+
+
+D, K, C, N = 784, 100, 10, 256
+
+
+@pytest.fixture(scope="module")
+def digits_sized():
+    """A 784-100-10 net and 256 examples of floats like digits, in float32."""
+    random = np.random.default_rng(0)
+    params, _, _ = random_net((D, K, C), dtype="float32", scale=0.05)
+    x = jnp.asarray(random.uniform(size=(N, D)) * (random.uniform(size=(N, D)) < 0.2), jnp.float32)
+    return params, x, jnp.eye(C, dtype=jnp.float32)[random.integers(C, size=N)]
+
+
+def test_float32_at_the_size_of_mnist(digits_sized):
+    """Within 1e-5 of autodiff in float64, differences of two means included."""
+    params, x, y = digits_sized
+    trace, deltas = passes(params, x, y, (relu, sigmoid))
+    v = random_net((D, K, C), dtype="float32", seed=1)[0]
+    weights = weights_for(N).astype(jnp.float32)
+    max_norm = float(jnp.median(statistics.gradient_norms(trace, deltas)))
+    got = every_statistic(trace, deltas, weights, v, take((trace, deltas), OTHER), max_norm)
+    assert {leaf.dtype for leaf in jax.tree.leaves(got)} == {np.dtype(np.float32)}
+
+    wide = jax.tree.map(lambda a: a.astype(jnp.float64), (params, x, y))
+    gradient = partial(jax.grad(oracle.loss), phi1=oracle.PHI["relu"], phi2=oracle.PHI["sigmoid"])
+    leaves = jax.jit(jax.vmap(gradient, in_axes=(None, 0, 0)))(*wide)
+    gradients = np.concatenate([leaf.reshape(N, -1) for leaf in leaves], axis=1)
+    expected = expected_statistics(gradients, params, weights, v, gradients[OTHER], max_norm)
+    for name, value in got.items():
+        assert_close(value, expected[name])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "per_example_gradients"])
+def test_no_gradient_per_example_in_memory(digits_sized, name):
+    """Beside its result, every statistic needs less than one gradient's memory for every 40 examples."""
+    params, x, y = digits_sized
+    trace, deltas = passes(params, x, y)
+    other = take((trace, deltas), OTHER)
+    weights = jnp.ones(N, jnp.float32)
+    program = jax.jit(lambda *args: every_statistic(*args)[name])
+    memory = program.lower(trace, deltas, weights, params, other).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 4 * N * D * K / 40
+
+
+def test_in_a_scanned_training_loop():
+    """Clipped steps in lax.scan are the steps of a Python loop."""
+    params, x, y = random_net(n=6)
+    batches = x.reshape(3, 2, -1), y.reshape(3, 2, -1)
+
+    def step(params, examples):
+        trace, deltas = passes(params, *examples)
+        gradient = statistics.clipped_gradient(trace, deltas, 0.5)
+        read = statistics.gradient_norms(trace, deltas), statistics.noise_scale(trace, deltas)
+        return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient), read
+
+    scanned, read = jax.lax.scan(step, params, batches)
+    for i in range(3):
+        params, expected = step(params, take(batches, i))
+        assert_close(take(read, i), expected)
+    assert_close(scanned, params)
+
+
+def test_gram_by_blocks_of_rows():
+    """The recipe in the docstring of `gram`."""
+    params, x, y = random_net(n=6)
+    trace, deltas = passes(params, x, y)
+    u = weights_for(6)
+    blocks = jax.tree.map(lambda a: a.reshape(-1, 2, a.shape[1]), (trace, deltas))
+    rows = jax.lax.map(lambda block: statistics.gram(*block, other=(trace, deltas)) @ u, blocks).ravel()
+    assert_close(rows, statistics.gram(trace, deltas) @ u)
+
+
+# Where numbers are extreme. Of one hidden unit and one class, every gradient can be written down by hand.
+
+
+def tiny(delta1, delta2, dtype="float32", x0=3.0, x1=0.0):
+    """A trace and deltas with one input, one hidden unit, one class, of as many examples as deltas."""
+    delta1, delta2 = (jnp.asarray(delta, dtype)[:, None] for delta in (delta1, delta2))
+    x0, x1 = jnp.full_like(delta1, x0), jnp.full_like(delta1, x1)
+    return Trace(x0, x1, x1, x1, x1), Deltas(delta1, delta2)
+
+
+def test_a_zero_gradient():
+    trace, deltas = tiny([0, 0, 0], [0, 0, 0])
+    assert not np.any(statistics.gradient_norms(trace, deltas))
+    for max_norm in (0.0, 1.0, np.inf):
+        assert_close(statistics.clipped_gradient(trace, deltas, max_norm), batch.gradient(trace, deltas))
+    assert_close(statistics.variance(trace, deltas), batch.gradient(trace, deltas))
+    covariance_trace, squared_norm, ratio = statistics.noise_scale(trace, deltas)
+    assert covariance_trace == squared_norm == 0
+    assert np.isnan(ratio)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("max_norm", [0.0, 1.0, np.inf])
+def test_a_gradient_that_is_not_finite_shows_in_the_clipped_mean(bad, max_norm):
+    trace, deltas = tiny([1, bad, 1], [1, 1, 1])
+    assert list(np.isnan(statistics.gradient_norms(trace, deltas))) == [False, True, False]
+    assert np.all(np.isnan(statistics.clipped_gradient(trace, deltas, max_norm).W1))
+
+
+def test_max_norm():
+    params, x, y = random_net(n=5)
+    trace, deltas = passes(params, x, y)
+    clip = statistics.clipped_gradient
+    assert_close(clip(trace, deltas, jnp.inf), batch.gradient(trace, deltas))
+    assert_close(clip(trace, deltas, 10**6), batch.gradient(trace, deltas))
+    assert_close(clip(trace, deltas, 0), jax.tree.map(jnp.zeros_like, params))
+    assert_close(clip(trace, deltas, np.float32(0.5)), clip(trace, deltas, 0.5))
+    assert all(np.all(np.isnan(leaf)) for leaf in clip(trace, deltas, jnp.nan))
+
+
+@pytest.mark.parametrize("size", [1e-45, 1e-37, 1e-30, 1e-20, 1.0, 1e20, 1e30])
+def test_norms_neither_underflow_nor_overflow(size):
+    trace, deltas = tiny([size, 0, 4 * size], [0, size, 3 * size])
+    expected = size * np.array([np.sqrt(10), 1, np.sqrt(16 * 10 + 9)])
+    if size < np.finfo(np.float32).tiny:
+        expected = np.zeros(3)
+    assert_close(statistics.gradient_norms(trace, deltas), expected, 1e-6)
+    if size > 1:
+        clipped = statistics.clipped_gradient(trace, deltas, 1.0)
+        assert np.sqrt(sum(np.sum(leaf**2) for leaf in clipped)) <= 1
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
+def test_saturated_units_leave_everything_finite(scale):
+    params, x, y = random_net(n=5, dtype="float32")
+    params = jax.tree.map(lambda a: scale * a, params)
+    trace, deltas = passes(params, x, y)
+    got = every_statistic(trace, deltas, jnp.ones(5, jnp.float32), params, (trace, deltas))
+    ratio = got["noise_scale"].ratio
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(got) if leaf is not ratio)
+
+
+def test_variance_of_equal_gradients_is_a_rounding_and_never_negative():
+    trace, deltas = tiny([0.7] * 7, [0.3] * 7, x1=0.7)  # for which the differences come out below 0
+    for variance, square in zip(
+        statistics.variance(trace, deltas), statistics.second_moment(trace, deltas), strict=True
+    ):
+        assert np.all((variance >= 0) & (variance <= 1e-6 * square))
+    assert 0 <= statistics.noise_scale(trace, deltas).covariance_trace < 1e-5
+
+
+def wrong_calls():
+    """Calls with one wrong argument, and what the message must say of it."""
+    params, x, y = random_net(n=5)
+    trace, deltas = passes(params, x, y)
+    short = take((trace, deltas), slice(2))
+    one = take((trace, deltas), 0)
+    narrow = trace._replace(x0=trace.x0[:, :3])
+    return {
+        "deltas of other examples": (
+            lambda: statistics.squared_norms(trace, short[1]),
+            r"deltas.delta1: expected float64 array of shape \(5, 4\), got float64 array of shape \(2, 4\)",
+        ),
+        "one example": (
+            lambda: statistics.gradient_norms(*one),
+            r"trace.x0: expected .*\(n >= 1, D >= 1\).*\(5,\)",
+        ),
+        "no example": (lambda: statistics.variance(*take((trace, deltas), slice(0))), r"trace.x0: .*\(0, 5\)"),
+        "weights": (
+            lambda: statistics.weighted_gradient(trace, deltas, jnp.ones((5, 1))),
+            r"weights: expected float64 array of shape \(5,\), got float64 array of shape \(5, 1\)",
+        ),
+        "weights of integers": (
+            lambda: statistics.weighted_gradient(trace, deltas, jnp.ones(5, int)),
+            r"weights: expected float64 .*, got int64",
+        ),
+        "max_norm for each": (
+            lambda: statistics.clipped_gradient(trace, deltas, jnp.ones(5)),
+            r"max_norm: expected .* shape \(\), got float64 array of shape \(5,\)",
+        ),
+        "v": (
+            lambda: statistics.directional(trace, deltas, params._replace(W2=params.W2.T)),
+            r"v.W2: expected float64 array of shape \(4, 3\), got float64 array of shape \(3, 4\)",
+        ),
+        "v a flat array": (lambda: statistics.directional(trace, deltas, x), r"v.W1: expected .*, got NoneType"),
+        "other a trace": (lambda: statistics.gram(trace, deltas, trace), r"other: expected a pair .*, got Trace"),
+        "other of another net": (
+            lambda: statistics.gram(trace, deltas, (narrow, deltas)),
+            r"other\[0\].x0: expected float64 array of shape \(m >= 1, 5\), got float64 array of shape \(5, 3\)",
+        ),
+        "other that disagrees on m": (
+            lambda: statistics.gram(trace, deltas, (short[0], deltas)),
+            r"other\[1\].delta1: expected float64 array of shape \(2, 4\)",
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", list(wrong_calls()))
+def test_a_wrong_argument_is_named(name):
+    call, message = wrong_calls()[name]
+    with pytest.raises(ValueError, match=message):
+        call()

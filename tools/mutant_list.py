@@ -1,0 +1,465 @@
+"""The mutants: what tools/mutants.py breaks, module by module."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """`old`, which stands exactly once in the module, becomes `new`."""
+
+    name: str
+    module: str  # dotted, inside the package
+    old: str
+    new: str
+    tests: str = ""  # a file below tests/; by default the one that mirrors the module
+
+    @property
+    def source(self) -> Path:
+        return Path("jaxmlp", *self.module.split(".")).with_suffix(".py")
+
+    @property
+    def test_file(self) -> Path:
+        *folders, module = self.module.split(".")
+        return Path("tests", self.tests) if self.tests else Path("tests", *folders, f"test_{module}.py")
+
+
+ACTIVATIONS = [
+    Mutant("sigmoid_prime_drops_factor", "activations", "return s * (1 - s)\n", "return s\n"),
+    Mutant("sigmoid_prime_sign", "activations", "return s * (1 - s)\n", "return s * (1 + s)\n"),
+    Mutant("sigmoid_second_sign", "activations", "(1 - 2 * s)", "(2 * s - 1)"),
+    Mutant("sigmoid_second_factor", "activations", "(1 - 2 * s)", "(1 - s)"),
+    Mutant("sigmoid_overflows", "activations", "(jax.nn.sigmoid,", "(lambda z: 1 / (1 + jnp.exp(-z)),"),
+    Mutant("tanh_prime_not_squared", "activations", "jnp.tanh(b * z) ** 2)", "jnp.tanh(b * z))"),
+    Mutant("tanh_prime_drops_inner", "activations", "a * b * (1 -", "a * (1 -"),
+    Mutant("tanh_second_sign", "activations", "-2 * a", "2 * a"),
+    Mutant("tanh_second_inner_once", "activations", "b**2", "b"),
+    Mutant("scaled_tanh_constants_swapped", "activations", "(1.7159, 2 / 3)", "(2 / 3, 1.7159)"),
+    Mutant("scaled_tanh_constant_rounded", "activations", "(1.7159, 2 / 3)", "(1.716, 2 / 3)"),
+    Mutant("relu_prime_at_0_is_1", "activations", "(z > 0)", "(z >= 0)"),
+    Mutant("relu_prime_at_0_is_half", "activations", "(z > 0).astype(z.dtype)", "jnp.heaviside(z, 0.5)"),
+    Mutant("relu_differentiates_to_half", "activations", "(jax.nn.relu,", "(lambda z: jnp.maximum(z, 0),"),
+    Mutant("relu_leaks", "activations", "(jax.nn.relu,", "(jax.nn.leaky_relu,"),
+    Mutant("relu_prime_dtype", "activations", ".astype(z.dtype)", ".astype(jnp.float32)"),
+    Mutant("softplus_overflows", "activations", "(jax.nn.softplus,", "(lambda z: jnp.log(1 + jnp.exp(z)),"),
+    Mutant(
+        "softplus_loses_small_values",
+        "activations",
+        "(jax.nn.softplus,",
+        "(lambda z: jnp.maximum(z, 0) + jnp.log(1 + jnp.exp(-jnp.abs(z))),",
+    ),
+    Mutant("softplus_one_derivative_on", "activations", "sigmoid, _sigmoid_prime)", "sigmoid, _sigmoid_second)"),
+    Mutant("identity_prime_is_z", "activations", "z: z, jnp.ones_like", "z: z, lambda z: z"),
+    Mutant("pair_swapped", "activations", "return pair", "return pair[::-1]"),
+    Mutant("pair_of_three", "activations", "len(pair) != 2 or ", ""),
+    Mutant("compared_by_value", "activations", "eq=False", "eq=True"),
+]
+
+NETWORK = [
+    Mutant("F1_drops_bias", "network", "W1.T @ x0 + b1", "W1.T @ x0"),
+    Mutant("F1_sign_of_bias", "network", "W1.T @ x0 + b1", "W1.T @ x0 - b1"),
+    Mutant("F1_not_transposed", "network", "W1.T @ x0", "W1 @ x0"),
+    Mutant("F1_of_784_inputs", "network", "W1.T @ x0 + b1", "W1[:784].T @ x0[:784] + b1"),
+    Mutant("F2_drops_phi", "network", "x1 = phi1(z1)", "x1 = z1"),
+    Mutant("F2_phi_of_the_output", "network", "x1 = phi1(z1)", "x1 = phi2(z1)"),
+    Mutant("F3_of_z1", "network", "W2.T @ x1 + b2", "W2.T @ z1 + b2"),
+    Mutant("F3_not_transposed", "network", "W2.T @ x1", "W2 @ x1"),
+    Mutant("F3_drops_bias", "network", "W2.T @ x1 + b2", "W2.T @ x1"),
+    Mutant("F4_phi_of_the_hidden_layer", "network", "x2 = phi2(z2)", "x2 = phi1(z2)"),
+    Mutant("F4_drops_phi", "network", "x2 = phi2(z2)", "x2 = z2"),
+    Mutant("F4_stops_the_gradient", "network", "x2 = phi2(z2)", "x2 = jax.lax.stop_gradient(phi2(z2))"),
+    Mutant("trace_x1_for_z1", "network", "Trace(x0, z1, x1, z2, x2)", "Trace(x0, x1, x1, z2, x2)"),
+    Mutant("trace_layers_swapped", "network", "Trace(x0, z1, x1, z2, x2)", "Trace(x0, z1, x1, x2, z2)"),
+    Mutant("L_drops_half", "network", "** 2) / 2", "** 2)"),
+    Mutant("L_is_a_mean", "network", "jnp.sum((x2 - y)", "jnp.mean((x2 - y)"),
+    Mutant("L_is_absolute", "network", "jnp.sum((x2 - y) ** 2)", "jnp.sum(jnp.abs(x2 - y))"),
+    Mutant("L_of_z2", "network", "forward(params, x0, phi).x2", "forward(params, x0, phi).z2"),
+    Mutant("L_ignores_phi", "network", "forward(params, x0, phi).x2", "forward(params, x0).x2"),
+    Mutant("B1_sign", "network", "(x2 - y) * phi2", "(y - x2) * phi2"),
+    Mutant("B1_drops_prime", "network", "(x2 - y) * phi2.prime(z2)", "x2 - y"),
+    Mutant("B1_prime_of_x2", "network", "phi2.prime(z2)", "phi2.prime(x2)"),
+    Mutant("B1_phi_for_prime", "network", "phi2.prime(z2)", "phi2(z2)"),
+    Mutant("B1_second_for_prime", "network", "phi2.prime(z2)", "phi2.second(z2)"),
+    Mutant("B1_stale_activation", "network", "phi2.prime(z2)", "phi1.prime(z2)"),
+    Mutant("B1_factor_two", "network", "(x2 - y) * phi2", "2 * (x2 - y) * phi2"),
+    Mutant("B1_of_z2", "network", "(x2 - y) * phi2", "(z2 - y) * phi2"),
+    Mutant("B1_clipped", "network", "(x2 - y) * phi2", "jnp.clip(x2 - y, -5, 5) * phi2"),
+    Mutant("B1_almost", "network", "(x2 - y) * phi2", "1.0001 * (x2 - y) * phi2"),
+    Mutant(
+        "B1_in_half_precision", "network", "(x2 - y) * phi2", "(x2 - y).astype('bfloat16').astype(y.dtype) * phi2"
+    ),
+    Mutant("B1_hides_nan", "network", "(x2 - y) * phi2", "jnp.nan_to_num(x2 - y) * phi2"),
+    Mutant("B1_prime_clipped", "network", "phi2.prime(z2)", "phi2.prime(jnp.clip(z2, -5, 5))"),
+    Mutant("B2_drops_prime", "network", "(params.W2 @ delta2) * phi1.prime(z1)", "params.W2 @ delta2"),
+    Mutant("B2_prime_of_x1", "network", "phi1.prime(z1)", "phi1.prime(x1)"),
+    Mutant("B2_stale_activation", "network", "phi1.prime(z1)", "phi2.prime(z1)"),
+    Mutant("B2_transposed", "network", "params.W2 @ delta2", "params.W2.T @ delta2"),
+    Mutant("B2_sign", "network", "(params.W2 @ delta2)", "-(params.W2 @ delta2)"),
+    Mutant("B2_of_the_error", "network", "params.W2 @ delta2", "params.W2 @ (x2 - y)"),
+    Mutant("B2_stops_the_gradient", "network", "(params.W2 @", "(jax.lax.stop_gradient(params.W2) @"),
+    Mutant("B2_prime_stops_the_gradient", "network", "phi1.prime(z1)", "phi1.prime(jax.lax.stop_gradient(z1))"),
+    Mutant("deltas_swapped", "network", "Deltas(delta1, delta2)", "Deltas(delta2, delta1)"),
+    Mutant("deltas_both_of_the_output", "network", "Deltas(delta1, delta2)", "Deltas(delta2, delta2)"),
+    Mutant("G1_of_z1", "network", "jnp.outer(x1, delta2)", "jnp.outer(z1, delta2)"),
+    Mutant("G1_of_delta1", "network", "jnp.outer(x1, delta2)", "jnp.outer(x1, delta1)"),
+    Mutant("G1_transposed", "network", "jnp.outer(x1, delta2)", "jnp.outer(delta2, x1)"),
+    Mutant("G2_zero", "network", "b2=delta2,", "b2=jnp.zeros_like(delta2),"),
+    Mutant("G2_of_delta1", "network", "b2=delta2,", "b2=delta1,"),
+    Mutant("G3_sign", "network", "jnp.outer(x0, delta1)", "-jnp.outer(x0, delta1)"),
+    Mutant("G3_of_delta2", "network", "jnp.outer(x0, delta1)", "jnp.outer(x0, delta2)"),
+    Mutant("G3_of_x1", "network", "jnp.outer(x0, delta1)", "jnp.outer(x1, delta1)"),
+    Mutant("G3_zero_column", "network", "jnp.outer(x0, delta1)", "jnp.outer(x0, delta1).at[:, 0].set(0)"),
+    Mutant("G3_zero_row", "network", "jnp.outer(x0, delta1)", "jnp.outer(x0, delta1).at[-1].set(0)"),
+    Mutant("G4_zero", "network", "b1=delta1,", "b1=jnp.zeros_like(delta1),"),
+    Mutant("G4_sign", "network", "b1=delta1,", "b1=-delta1,"),
+    Mutant(
+        "forward_default_tanh", "network", "x0: jax.Array, phi: Phi = sigmoid) -> Trace", "x0, phi=layers) -> Trace"
+    ),
+    Mutant("backward_default_none", "network", "phi: Phi = sigmoid) -> Deltas", "phi=None) -> Deltas"),
+    Mutant("init_fan_out", "network", "jnp.sqrt(inputs)", "jnp.sqrt(hidden)"),
+    Mutant(
+        "init_fan_out_of_W2",
+        "network",
+        "(hidden, outputs)) / jnp.sqrt(hidden)",
+        "(hidden, outputs)) / jnp.sqrt(outputs)",
+    ),
+    Mutant("init_unscaled", "network", " / jnp.sqrt(inputs)", ""),
+    Mutant("init_variance_for_deviation", "network", "jnp.sqrt(inputs)", "inputs"),
+    Mutant(
+        "init_uniform",
+        "network",
+        "jax.random.normal(key1, (inputs, hidden))",
+        "jax.random.uniform(key1, (inputs, hidden), minval=-3**0.5, maxval=3**0.5)",
+    ),
+    Mutant("init_shared_key", "network", "normal(key2,", "normal(key1,"),
+    Mutant("init_ignores_key", "network", "jax.random.split(key)", "jax.random.split(jax.random.key(0))"),
+    Mutant("init_bias_of_ones", "network", "b1=jnp.zeros(hidden)", "b1=jnp.ones(hidden)"),
+    Mutant("init_float32_only", "network", "b2=jnp.zeros(outputs)", "b2=jnp.zeros(outputs, jnp.float32)"),
+    Mutant("init_default_hidden", "network", "hidden: int = 30", "hidden: int = 100"),
+    Mutant("forward_unchecked", "network", "    check_inputs(params, x0)\n", "", "test_checks.py"),
+    Mutant("loss_unchecked", "network", "    check_data(params, x0, y)\n", "", "test_checks.py"),
+    Mutant("backward_unchecked", "network", "    check_trace(params, trace, y)\n", "", "test_checks.py"),
+    Mutant("gradient_unchecked", "network", "    check_deltas(trace, deltas)\n", "", "test_checks.py"),
+]
+
+BATCH = [
+    Mutant("mean_W1_is_a_sum", "batch", "x0.T @ delta1 / n", "x0.T @ delta1"),
+    Mutant("mean_b1_is_a_sum", "batch", "jnp.mean(delta1, axis=0)", "jnp.sum(delta1, axis=0)"),
+    Mutant("mean_W2_is_a_sum", "batch", "x1.T @ delta2 / n", "x1.T @ delta2"),
+    Mutant("mean_b2_is_a_sum", "batch", "jnp.mean(delta2, axis=0)", "jnp.sum(delta2, axis=0)"),
+    Mutant("n_is_D", "batch", "n = x0.shape[0]", "n = x0.shape[1]"),
+    Mutant("n_less_one", "batch", "n = x0.shape[0]", "n = max(x0.shape[0] - 1, 1)"),
+    Mutant("mean_W1_of_50000_examples", "batch", "x0.T @ delta1 / n", "x0[:50000].T @ delta1[:50000] / n"),
+    Mutant("mean_W1_sign", "batch", "x0.T @ delta1 / n", "-x0.T @ delta1 / n"),
+    Mutant("mean_W1_zero_column", "batch", "x0.T @ delta1 / n", "(x0.T @ delta1 / n).at[:, -1].set(0)"),
+    Mutant("mean_W1_of_x1", "batch", "x0.T @ delta1", "x1.T @ delta1"),
+    Mutant("mean_W1_transposed", "batch", "x0.T @ delta1", "(x0.T @ delta1).T"),
+    Mutant("mean_W2_of_z1", "batch", "x1.T @ delta2", "z1.T @ delta2"),
+    Mutant("mean_W2_of_delta1", "batch", "x1.T @ delta2", "x1.T @ delta1"),
+    Mutant("mean_b1_zero", "batch", "b1=jnp.mean(delta1, axis=0)", "b1=jnp.zeros_like(delta1[0])"),
+    Mutant("mean_b2_zero", "batch", "b2=jnp.mean(delta2, axis=0)", "b2=jnp.zeros_like(delta2[0])"),
+    Mutant("mean_b1_over_units", "batch", "jnp.mean(delta1, axis=0)", "jnp.mean(delta1, axis=1)"),
+    Mutant("mean_b2_of_the_first_example", "batch", "jnp.mean(delta2, axis=0)", "delta2[0]"),
+    Mutant("loss_is_a_sum", "batch", "jnp.mean(jax.vmap", "jnp.sum(jax.vmap"),
+    Mutant("loss_hides_nan", "batch", "jnp.mean(jax.vmap", "jnp.nanmean(jax.vmap"),
+    Mutant("loss_is_a_median", "batch", "jnp.mean(jax.vmap", "jnp.median(jax.vmap"),
+    Mutant("loss_of_z2", "batch", "(trace.x2, y))", "(trace.z2, y))"),
+    Mutant(
+        "loss_ignores_phi", "batch", "_mean_loss(forward(params, x, phi), y)", "_mean_loss(forward(params, x), y)"
+    ),
+    Mutant("forward_ignores_phi", "batch", "network.forward(params, x0, phi)", "network.forward(params, x0)"),
+    Mutant(
+        "backward_ignores_phi",
+        "batch",
+        "network.backward(params, t, target, phi)",
+        "network.backward(params, t, target)",
+    ),
+    Mutant(
+        "backward_scaled",
+        "batch",
+        "(trace, y)\n\n\n@jax.jit",
+        "(trace._replace(x2=trace.x2 / 2), y / 2)\n\n\n@jax.jit",
+    ),
+    Mutant(
+        "step_ignores_phi",
+        "batch",
+        "deltas = backward(params, trace, y, phi)",
+        "deltas = backward(params, trace, y)",
+    ),
+    Mutant(
+        "step_stops_the_gradient",
+        "batch",
+        "y), gradient(trace, deltas)",
+        "y), gradient(trace, jax.lax.stop_gradient(deltas))",
+    ),
+    Mutant(
+        "step_in_the_wrong_order",
+        "batch",
+        "return _mean_loss(trace, y), gradient(trace, deltas)",
+        "return gradient(trace, deltas), _mean_loss(trace, y)",
+    ),
+    Mutant("phi_not_static", "batch", 'partial(jax.jit, static_argnames="phi")', "partial(jax.jit)"),
+    Mutant("per_example_W1", "batch", "x0.T @ delta1 / n", "jnp.mean(jax.vmap(jnp.outer)(x0, delta1), axis=0)"),
+    Mutant("per_example_W2", "batch", "x1.T @ delta2 / n", "jnp.mean(x1[:, :, None] * delta2[:, None, :], axis=0)"),
+    Mutant(
+        "batch_forward_unchecked",
+        "batch",
+        '    check_inputs(params, x, lead=BATCH, name="x")\n',
+        "",
+        "test_checks.py",
+    ),
+    Mutant(
+        "batch_backward_unchecked", "batch", "    check_trace(params, trace, y, lead=BATCH)\n", "", "test_checks.py"
+    ),
+    Mutant(
+        "batch_gradient_unchecked", "batch", "    check_deltas(trace, deltas, lead=BATCH)\n", "", "test_checks.py"
+    ),
+]
+
+CHECKS = [
+    Mutant("integers_pass", "checks", "jnp.issubdtype(got, jnp.floating)", "jnp.issubdtype(got, jnp.number)"),
+    Mutant("any_dtype_passes", "checks", "else got == dtype", "else True"),
+    Mutant("any_shape_passes", "checks", "right_shape and right_dtype", "right_dtype"),
+    Mutant("empty_axes_pass", "checks", "length >= 1)\n", "length >= 0)\n"),
+    Mutant("any_number_of_axes_passes", "checks", "len(array.shape) == len(shape) and all(", "all("),
+    Mutant(
+        "any_n_passes",
+        "checks",
+        '    check_array("y (one-hot)", y, (*lead, C), dtype)\n\n\ndef check_trace',
+        '    check_array("y (one-hot)", y, (*("n" for _ in lead), C), dtype)\n\n\ndef check_trace',
+    ),
+    Mutant("any_n_passes_in_a_trace", "checks", "        lead = check_array(f", "        check_array(f"),
+    Mutant("any_n_passes_in_deltas", "checks", '    lead = check_array("trace.x0"', '    check_array("trace.x0"'),
+    Mutant("lists_reach_the_code", "checks", 'hasattr(array, "shape") and hasattr(array, "dtype")', "True"),
+    Mutant(
+        "tuples_pass_for_params",
+        "checks",
+        'getattr(params, "_fields", None) != ("W1", "b1", "W2", "b2")',
+        "len(params) != 4",
+    ),
+    Mutant("b1_unchecked", "checks", '    check_array("params.b1", params.b1, (K,), dtype)\n', ""),
+    Mutant("b2_unchecked", "checks", '    check_array("params.b2", params.b2, (C,), dtype)\n', ""),
+    Mutant("z2_unchecked", "checks", '"z2": C, ', ""),
+    Mutant(
+        "delta1_unchecked",
+        "checks",
+        '    check_array("deltas.delta1", getattr(deltas, "delta1", None), (*lead, K), dtype)\n',
+        "",
+    ),
+    Mutant(
+        "delta2_unchecked",
+        "checks",
+        '    check_array("deltas.delta2", getattr(deltas, "delta2", None), (*lead, C), dtype)\n',
+        "",
+    ),
+    Mutant(
+        "x64_off_unknown",
+        "checks",
+        "jax.dtypes.canonicalize_dtype(array.dtype, allow_extended_dtype=True)",
+        "array.dtype",
+    ),
+    Mutant(
+        "expected_and_got_swapped",
+        "checks",
+        "expected {expected}, got {got} array of shape {_written(array.shape)}",
+        "expected {got} array of shape {_written(array.shape)}, got {expected}",
+    ),
+    Mutant(
+        "v_not_checked",
+        "checks",
+        'check_array(f"v.{name}", getattr(v, name, None), shape, _dtype(trace.x0))',
+        "pass",
+        "test_curvature.py",
+    ),
+    Mutant(
+        "other_batch_size_not_checked",
+        "checks",
+        "m, *_ = check_array(name, theirs",
+        "_ = check_array(name, theirs",
+        "test_curvature.py",
+    ),
+]
+
+STATISTICS = [
+    Mutant("squared_norms_without_the_input", "statistics", "W1=x0 * delta1, b1=delta1", "W1=delta1, b1=delta1"),
+    Mutant("squared_norm_of_W2_from_x0", "statistics", "W2=x1 * delta2", "W2=x0 * delta2"),
+    Mutant("norm_of_the_scaled_deltas_not_scaled_back", "statistics", "return scale * jnp.sqrt", "return jnp.sqrt"),
+    Mutant(
+        "norms_without_the_deltas_scale",
+        "statistics",
+        "scale = jnp.where(largest >= smallest_normal, largest, 1)",
+        "scale = jnp.ones_like(largest)",
+    ),
+    Mutant(
+        "scale_from_the_hidden_deltas_alone",
+        "statistics",
+        "largest = jnp.maximum(*(jnp.max(jnp.abs(delta), axis=1) for delta in deltas))",
+        "largest = jnp.max(jnp.abs(deltas.delta1), axis=1)",
+    ),
+    Mutant(
+        "zero_deltas_divided_by_zero", "statistics", "jnp.where(largest >= smallest_normal, largest, 1)", "largest"
+    ),
+    Mutant(
+        "weighted_gradient_as_a_mean", "statistics", "b1=jnp.sum(delta1, axis=0)", "b1=jnp.mean(delta1, axis=0)"
+    ),
+    Mutant("weights_on_one_layer_only", "statistics", "W2=trace.x1.T @ delta2", "W2=trace.x1.T @ deltas.delta2"),
+    Mutant("clipping_as_a_sum", "statistics", "scale / norms.size", "scale"),
+    Mutant(
+        "every_gradient_brought_to_max_norm",
+        "statistics",
+        "jnp.where(norms <= max_norm, 1, max_norm / norms)",
+        "max_norm / norms",
+    ),
+    Mutant("clipped_by_the_square_of_the_norm", "statistics", "1, max_norm / norms)", "1, max_norm / norms**2)"),
+    Mutant(
+        "a_NaN_gradient_dropped_from_the_clipped_mean",
+        "statistics",
+        "weighted_gradient(trace, deltas, scale / norms.size)",
+        "weighted_gradient(trace, jax.tree.map(jnp.nan_to_num, deltas), jnp.nan_to_num(scale) / norms.size)",
+    ),
+    Mutant(
+        "a_NaN_max_norm_clips_nothing",
+        "statistics",
+        "jnp.where(norms <= max_norm, 1, max_norm / norms)",
+        "jnp.where(norms > max_norm, max_norm / norms, 1)",
+    ),
+    Mutant(
+        "second_moment_of_linear_inputs",
+        "statistics",
+        "batch.gradient(jax.tree.map(jnp.square, trace), jax.tree.map(jnp.square, deltas))",
+        "batch.gradient(trace, jax.tree.map(jnp.square, deltas))",
+    ),
+    Mutant(
+        "variance_not_centred", "statistics", "jnp.maximum(mean_square - mean**2, 0)", "jnp.maximum(mean_square, 0)"
+    ),
+    Mutant(
+        "variance_may_be_negative", "statistics", "jnp.maximum(mean_square - mean**2, 0)", "(mean_square - mean**2)"
+    ),
+    Mutant(
+        "biased_variance",
+        "statistics",
+        "return n / (n - 1) if n > 1 else jnp.nan",
+        "return 1.0 if n > 1 else jnp.nan",
+    ),
+    Mutant(
+        "n_1_has_variance_0",
+        "statistics",
+        "return n / (n - 1) if n > 1 else jnp.nan",
+        "return n / (n - 1) if n > 1 else 0.0",
+    ),
+    Mutant(
+        "Gram_matrix_without_the_first_bias",
+        "statistics",
+        "(trace.x0 @ their_trace.x0.T + 1)",
+        "(trace.x0 @ their_trace.x0.T)",
+    ),
+    Mutant(
+        "Gram_matrix_ignores_other_deltas",
+        "statistics",
+        "their_trace, their_deltas = other",
+        "their_trace, their_deltas = other[0], jax.tree.map(lambda a, b: jnp.resize(a, b.shape), deltas, other[1])",
+    ),
+    Mutant("directional_derivative_without_a_bias", "statistics", "(trace.x1 @ V2 + v2[None])", "(trace.x1 @ V2)"),
+    Mutant("noise_scale_G_2_biased", "statistics", "squared_norm = (g - S / n) * bessel", "squared_norm = g"),
+    Mutant(
+        "noise_scale_upside_down",
+        "statistics",
+        "covariance_trace / squared_norm)",
+        "squared_norm / covariance_trace)",
+    ),
+    Mutant("noise_scale_trace_may_be_negative", "statistics", "jnp.maximum(S - g, 0) * bessel", "(S - g) * bessel"),
+]
+
+SECOND_ORDER = [
+    Mutant(
+        "h2_without_the_residual",
+        "second_order",
+        "h2 = phi2.prime(z2) ** 2 + (x2 - y) * phi2.second(z2)  # H2",
+        "h2 = phi2.prime(z2) ** 2",
+    ),
+    Mutant(
+        "h2_phi_prime_not_squared", "second_order", "h2 = phi2.prime(z2) ** 2 + (x2", "h2 = phi2.prime(z2) + (x2"
+    ),
+    Mutant("h1_with_W2_not_squared", "second_order", "h1 = (W2**2 @ h2)", "h1 = (W2 @ h2)"),
+    Mutant("h1_without_phi_second", "second_order", " + (W2 @ delta2) * phi1.second(z1)  # H1", ""),
+    Mutant(
+        "h1_phi_second_of_the_output_layer",
+        "second_order",
+        "(W2 @ delta2) * phi1.second(z1)  # H1",
+        "(W2 @ delta2) * phi2.second(z1)  # H1",
+    ),
+    Mutant(
+        "n1_with_phi_prime_not_squared",
+        "second_order",
+        "h1 = (params.W2**2 @ h2) * phi1.prime(z1) ** 2  # N1",
+        "h1 = (params.W2**2 @ h2) * phi1.prime(z1)  # N1",
+    ),
+    Mutant(
+        "S_without_the_output_phi_prime",
+        "second_order",
+        "return phi2.prime(z2)[:, None] * params.W2.T",
+        "return params.W2.T",
+    ),
+    Mutant(
+        "R_z2_without_V2",
+        "second_order",
+        "Rz2 = params.W2.T @ Rx1 + V2.T @ x1 + v2",
+        "Rz2 = params.W2.T @ Rx1 + v2",
+    ),
+    Mutant("R_z1_without_v1", "second_order", "Rz1 = V1.T @ x0 + v1", "Rz1 = V1.T @ x0"),
+    Mutant("R_delta1_without_V2_delta2", "second_order", "(W2 @ Rdelta2 + V2 @ delta2)", "(W2 @ Rdelta2)"),
+    Mutant("R_delta1_without_phi_second", "second_order", " + (W2 @ delta2) * phi1.second(z1) * Rz1", ""),
+    Mutant(
+        "Gauss_Newton_product_with_phi_prime_once",
+        "second_order",
+        "Rdelta2 = phi2.prime(z2) ** 2 * Rz2",
+        "Rdelta2 = phi2.prime(z2) * Rz2",
+    ),
+]
+
+CURVATURE = [
+    Mutant(
+        "diagonal_from_x_instead_of_x2",
+        "curvature",
+        "batch.gradient(jax.tree.map(jnp.square, trace), h)",
+        "batch.gradient(trace, h)",
+    ),
+    Mutant(
+        "Hessian_trace_without_the_biases",
+        "curvature",
+        "jnp.sum(x**2, axis=1) + 1 for",
+        "jnp.sum(x**2, axis=1) for",
+    ),
+    Mutant(
+        "product_without_R_x1_delta2",
+        "curvature",
+        "W2=Rgradient.W2 + Rx1.T @ deltas.delta2 / y.shape[0]",
+        "W2=Rgradient.W2",
+    ),
+    Mutant("R_x1_delta2_summed", "curvature", "Rx1.T @ deltas.delta2 / y.shape[0]", "Rx1.T @ deltas.delta2"),
+    Mutant("Kronecker_factor_without_the_bias_one", "curvature", "constant_values=1", "constant_values=0"),
+    Mutant("Kronecker_factor_a_sum", "curvature", "return rows.T @ rows / rows.shape[0]", "return rows.T @ rows"),
+    Mutant("G1_a_sum", "curvature", "G1 + S_k.T @ S_k / n", "G1 + S_k.T @ S_k"),
+    Mutant("G2_with_phi_prime_once", "curvature", "jnp.mean(prime2**2, axis=0)", "jnp.mean(prime2, axis=0)"),
+    Mutant("empirical_and_exact_factors_swapped", "curvature", 'if kind == "empirical"', 'if kind == "exact"'),
+    Mutant(
+        "tangent_kernel_without_the_second_layer",
+        "curvature",
+        "return layer1 + layer2[..., None] *",
+        "return layer1 + 0 * layer2[..., None] *",
+    ),
+    Mutant(
+        "tangent_kernel_couples_the_classes",
+        "curvature",
+        "jnp.eye(prime2.shape[1], dtype=S.dtype)",
+        "jnp.ones((prime2.shape[1],) * 2, dtype=S.dtype)",
+    ),
+    Mutant(
+        "tangent_kernel_with_its_own_phi_prime_twice",
+        "curvature",
+        "their_prime2.T[None]",
+        "jnp.resize(prime2, their_prime2.shape).T[None]",
+    ),
+    Mutant("tangent_kernel_transposed_in_the_classes", "curvature", '"nkj,mlj->nkml"', '"nlj,mkj->nkml"'),
+]
+
+MUTANTS = [*ACTIVATIONS, *NETWORK, *BATCH, *CHECKS, *STATISTICS, *SECOND_ORDER, *CURVATURE]
