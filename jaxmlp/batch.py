@@ -1,4 +1,4 @@
-"""A batch of n examples: network.py under vmap, and the means over the batch. The only home of vmap.
+"""A batch of n examples: network.py under vmap, and the means over the batch.
 
 x is (n, D), y is (n, C), n >= 1; a Trace and Deltas of a batch hold arrays with that leading axis n. Losses and
 gradients are the *mean* over the n examples. Every function is jitted, with `phi` static, and checks shapes and
@@ -29,7 +29,7 @@ def forward(params: Params, x: jax.Array, phi: Phi = sigmoid) -> Trace:
 def loss(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> jax.Array:
     """The mean of L over the batch, a scalar."""
     check_data(params, x, y, lead=BATCH, name="x")
-    return _mean_loss(forward(params, x, phi), y)
+    return mean_loss(forward(params, x, phi), y)
 
 
 @jit_phi
@@ -63,8 +63,9 @@ def loss_and_gradient(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sig
     check_data(params, x, y, lead=BATCH, name="x")
     trace = forward(params, x, phi)
     deltas = backward(params, trace, y, phi)
-    return _mean_loss(trace, y), gradient(trace, deltas)
+    return mean_loss(trace, y), gradient(trace, deltas)
 
 
-def _mean_loss(trace: Trace, y: jax.Array) -> jax.Array:
+def mean_loss(trace: Trace, y: jax.Array) -> jax.Array:
+    """The mean of L over a batch whose trace is known, a scalar."""
     return jnp.mean(jax.vmap(network.squared_error)(trace.x2, y))

@@ -72,6 +72,13 @@ class Config:
         "a finite number >= 0",
         lambda v: isfinite(v) and v >= 0,
     )
+    clip_norm: float = _option(
+        0.0,
+        "scale each example's gradient down to this norm if it is longer; 0 clips nothing",
+        "a finite number >= 0",
+        lambda v: isfinite(v) and v >= 0,
+    )
+    log_noise_scale: bool = _switch("add the gradient noise scale to each epoch's record")
     seed: int = _integer(0, "decides the first weights and the order of the examples", 0, 2**32 - 1)
     train_on_all: bool = _switch("train on the whole training file, validation examples included")
 
@@ -85,6 +92,8 @@ class Config:
             raise ConfigError("warmup_epochs", f"at most epochs, which is {self.epochs}", self.warmup_epochs)
         if self.optimizer != "sgd" and (self.momentum or self.nesterov):
             raise ConfigError("momentum", "0 and no nesterov with the optimizer adam", self.momentum)
+        if self.log_noise_scale and self.batch_size == 1:
+            raise ConfigError("log_noise_scale", "a batch_size of 2 or more with it", "batch_size 1")
         if self.nesterov and not self.momentum:
             raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
 

@@ -9,12 +9,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmlp import batch, network
+from jaxmlp import batch, network, statistics
 from jaxmlp.activations import Phi
 from jaxmlp.network import Params
+from jaxmlp.statistics import NoiseScale
 from jaxmlp.training.optimizers import Optimizer
 
 SCORED_AT_ONCE = 1000  # examples in a chunk of an evaluation
+
+
+class Seen(NamedTuple):
+    """What a step saw of its examples before it changed the parameters; or the mean of that over an epoch."""
+
+    loss: jax.Array  # mean over the examples
+    noise: NoiseScale | None  # of their gradients, if asked for
 
 
 class State(NamedTuple):
@@ -29,7 +37,11 @@ def order(key: jax.Array, epoch: int | jax.Array, n: int) -> jax.Array:
     return jax.random.permutation(jax.random.fold_in(key, epoch), n)
 
 
-@partial(jax.jit, static_argnames=("batch_size", "phi", "optimizer"), donate_argnames="state")
+@partial(
+    jax.jit,
+    static_argnames=("batch_size", "phi", "optimizer", "clip_norm", "log_noise_scale"),
+    donate_argnames="state",
+)
 def train_epoch(
     state: State,
     images: jax.Array,
@@ -41,21 +53,33 @@ def train_epoch(
     batch_size: int,
     phi: Phi,
     optimizer: Optimizer,
-) -> tuple[State, jax.Array]:
-    """One pass over the n examples in batches of `batch_size`, and the mean loss over them as they were met.
+    clip_norm: float = 0.0,
+    log_noise_scale: bool = False,
+) -> tuple[State, Seen]:
+    """One pass over the n examples in batches of `batch_size`, and what it saw of them as they were met.
 
     `learning_rates` has one entry a step, ceil(n / batch_size) of them. The last batch holds the n mod batch_size
-    examples that remain, if any, and its gradient is the mean over those. `state` is donated.
+    examples that remain, if any, and its gradient is the mean over those. With a `clip_norm` > 0 every example's
+    gradient is first clipped to that norm. `state` is donated.
     """
     n = images.shape[0]
     rows = order(key, epoch, n)
     whole = n // batch_size
 
-    def step(state: State, batch_of: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[State, jax.Array]:
+    def step(state: State, batch_of: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[State, Seen]:
         pixels, label, learning_rate = batch_of
         x, y = _floats(state.params, pixels, label)
-        loss, gradient = batch.loss_and_gradient(state.params, x, y, phi)
-        return State(*optimizer.update(gradient, state.optimizer, state.params, learning_rate)), loss
+        trace = batch.forward(state.params, x, phi)
+        deltas = batch.backward(state.params, trace, y, phi)
+        if clip_norm:
+            gradient = statistics.clipped_gradient(trace, deltas, clip_norm)
+        else:
+            gradient = batch.gradient(trace, deltas)
+        seen = Seen(
+            loss=batch.mean_loss(trace, y),
+            noise=statistics.noise_scale(trace, deltas) if log_noise_scale else None,
+        )
+        return State(*optimizer.update(gradient, state.optimizer, state.params, learning_rate)), seen
 
     # One gather for the epoch, not one a step.
     pixels, label = images[rows], labels[rows]
@@ -64,12 +88,13 @@ def train_epoch(
         label[: whole * batch_size].reshape(whole, batch_size),
         learning_rates[:whole],
     )
-    state, losses = jax.lax.scan(step, state, batches)
-    total = jnp.sum(losses) * batch_size
+    state, seen = jax.lax.scan(step, state, batches)
+    loss = jnp.sum(seen.loss) * batch_size
+    noise = jax.tree.map(jnp.mean, seen.noise)  # over the whole batches
     if remaining := n - whole * batch_size:
-        state, loss = step(state, (pixels[-remaining:], label[-remaining:], learning_rates[-1]))
-        total += loss * remaining
-    return state, total / n
+        state, last = step(state, (pixels[-remaining:], label[-remaining:], learning_rates[-1]))
+        loss += last.loss * remaining
+    return state, Seen(loss / n, noise)
 
 
 class Score(NamedTuple):

@@ -22,7 +22,7 @@ from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.network import Params
 from jaxmlp.training.config import Config, ConfigError
-from jaxmlp.training.epoch import Score, State, evaluate, train_epoch
+from jaxmlp.training.epoch import Score, Seen, State, evaluate, train_epoch
 from jaxmlp.training.optimizers import Schedule
 
 
@@ -40,6 +40,7 @@ class Metrics(NamedTuple):
     validation_accuracy: float  # of 1
     examples_per_second: float  # training only
     seconds: float  # training only
+    noise_scale: float | None = None  # tr Σ / ‖G‖², each the mean over the epoch's whole batches, if asked for
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Program:
 
     config: Config
     init: Callable[[], State]  # the state before the first epoch, a fresh one each time
-    train: Callable[[State, int], tuple[State, jax.Array]]  # (state, epoch from 0) -> (state, train loss)
+    train: Callable[[State, int], tuple[State, Seen]]  # (state, epoch from 0) -> (state, what it saw)
     validate: Callable[[Params], Score]
     test: Callable[[Params], Score]
     examples: int  # trained on in an epoch
@@ -93,13 +94,15 @@ def prepare(config: Config, dataset: Dataset) -> Program:
         batch_size=config.batch_size,
         phi=phi,
         optimizer=optimizer,
+        clip_norm=config.clip_norm,
+        log_noise_scale=config.log_noise_scale,
     ).compile()
     validate, test = _scorer(dataset.validation, phi), _scorer(dataset.test, phi)
     validate(init().params)  # compiles it, and the test's too where the sizes are equal
     compile_seconds = time.perf_counter() - started
 
-    def train(state: State, epoch: int) -> tuple[State, jax.Array]:
-        result: tuple[State, jax.Array] = compiled(state, images, labels, order_key, np.int32(epoch), rates(epoch))
+    def train(state: State, epoch: int) -> tuple[State, Seen]:
+        result: tuple[State, Seen] = compiled(state, images, labels, order_key, np.int32(epoch), rates(epoch))
         return result
 
     return Program(config, init, train, validate, test, examples, len(dataset.validation.labels), compile_seconds)
@@ -113,8 +116,8 @@ def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> I
     state = program.init() if state is None else state
     for epoch in range(first_epoch, program.config.epochs):
         started = time.perf_counter()
-        state, loss = program.train(state, epoch)
-        train_loss = float(loss)  # waits for the device
+        state, seen = program.train(state, epoch)
+        train_loss = float(seen.loss)  # waits for the device
         seconds = time.perf_counter() - started
         score = program.validate(state.params)
         errors = int(score.errors)
@@ -126,6 +129,9 @@ def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> I
             validation_accuracy=1 - errors / program.validation_examples,
             examples_per_second=program.examples / seconds,
             seconds=seconds,
+            noise_scale=None
+            if seen.noise is None
+            else float(seen.noise.covariance_trace / seen.noise.squared_norm),
         )
         if not (isfinite(metrics.train_loss) and isfinite(metrics.validation_loss)):
             raise Diverged(f"diverged in epoch {metrics.epoch}: the loss is not finite; lower the learning rate")

@@ -55,7 +55,8 @@ def _epoch_line(metrics: Metrics, epochs: int) -> str:
         f"  train loss {metrics.train_loss:.5f}"
         f"  validation loss {metrics.validation_loss:.5f}"
         f"  validation accuracy {metrics.validation_accuracy:.2%}"
-        f"  {metrics.examples_per_second:>9,.0f} examples/s"
+        + (f"  noise scale {metrics.noise_scale:.1f}" if metrics.noise_scale is not None else "")
+        + f"  {metrics.examples_per_second:>9,.0f} examples/s"
     )
 
 

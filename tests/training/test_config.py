@@ -26,6 +26,7 @@ from jaxmlp.training.config import Config, ConfigError
         "beta2": (-0.5,),
         "epsilon": (0.0, float("inf")),
         "weight_decay": (-1e-4, float("nan"), float("inf")),
+        "clip_norm": (-1.0, float("nan"), float("inf")),
         "seed": (-1, 2**64, 2**32),
         "train_on_all": ("yes",),
     }.items(),
@@ -40,6 +41,11 @@ def test_a_value_out_of_range_is_named(name, values):
 def test_adam_takes_no_momentum():
     with pytest.raises(ConfigError, match=r"^momentum: expected 0 .* adam, got 0\.9"):
         Config(optimizer="adam", momentum=0.9)
+
+
+def test_one_example_has_no_noise_scale():
+    with pytest.raises(ConfigError, match=r"^log_noise_scale: expected a batch_size of 2 or more"):
+        Config(log_noise_scale=True, batch_size=1)
 
 
 def test_every_field_says_what_it_is_and_what_it_may_be():

@@ -60,12 +60,59 @@ def test_an_epoch_is_the_loop_over_its_batches(n, batch_size, optimizer):
     key, rates = jax.random.key(9), np.linspace(0.5, 0.1, -(-n // batch_size))
     start = State(params(), optimizer.init(params()))
     want, want_loss = by_hand(start, images, labels, key, 4, rates, batch_size, optimizer)
-    got, got_loss = train_epoch(
+    got, seen = train_epoch(
         start, images, labels, key, np.int32(4), rates, batch_size=batch_size, phi=PHI, optimizer=optimizer
     )
     for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
-    np.testing.assert_allclose(got_loss, want_loss, rtol=1e-12)
+    np.testing.assert_allclose(seen.loss, want_loss, rtol=1e-12)
+    assert seen.noise is None
+
+
+def per_example(state, x, y):
+    """The gradients of the batch's examples, as rows, by autodiff."""
+    gradients = [jax.grad(network.loss)(state.params, *example, PHI) for example in zip(x, y, strict=True)]
+    return np.stack([np.concatenate([np.ravel(leaf) for leaf in g]) for g in gradients])
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.45])
+def test_an_epoch_of_clipped_gradients_and_its_noise_scale(clip_norm):
+    images, labels = data(23)
+    key, rates, optimizer = jax.random.key(9), np.linspace(0.5, 0.1, 5), sgd()
+    x, y, rows = images / 255.0, np.eye(C)[labels], np.asarray(order(key, 4, 23))
+    state = State(params(), ())
+    covariance_traces, squared_norms, clipped = [], [], []
+    for step in range(5):
+        chosen = rows[5 * step : 5 * step + 5]
+        gradients = per_example(state, x[chosen], y[chosen])
+        if len(chosen) == 5:
+            covariance_traces.append(np.var(gradients, axis=0, ddof=1).sum())
+            squared_norms.append(np.sum(gradients.mean(axis=0) ** 2) - covariance_traces[-1] / 5)
+        if clip_norm:
+            norms = np.linalg.norm(gradients, axis=1, keepdims=True)
+            clipped.extend(norms > clip_norm)
+            gradients = gradients * np.minimum(1, clip_norm / norms)
+        leaves = np.split(gradients.mean(axis=0), np.cumsum([p.size for p in state.params])[:-1])
+        moved = [p - rates[step] * g.reshape(p.shape) for p, g in zip(state.params, leaves, strict=True)]
+        state = State(network.Params(*moved), ())
+    got, seen = train_epoch(
+        State(params(), ()),
+        images,
+        labels,
+        key,
+        np.int32(4),
+        rates,
+        batch_size=5,
+        phi=PHI,
+        optimizer=optimizer,
+        clip_norm=clip_norm,
+        log_noise_scale=True,
+    )
+    for ours, theirs in zip(got.params, state.params, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
+    assert not clip_norm or 0 < sum(clipped) < 23
+    np.testing.assert_allclose(seen.noise.covariance_trace, np.mean(covariance_traces), rtol=1e-11)
+    np.testing.assert_allclose(seen.noise.squared_norm, np.mean(squared_norms), rtol=1e-10)
 
 
 def test_the_state_is_donated():
@@ -91,8 +138,8 @@ def test_float32_parameters_stay_float32():
     images, labels = data(10)
     start = State(jax.tree.map(jnp.float32, params()), ())
     rates = np.ones(4, np.float32)
-    state, loss = train_epoch(
+    state, seen = train_epoch(
         start, images, labels, jax.random.key(0), np.int32(0), rates, batch_size=3, phi=PHI, optimizer=sgd()
     )
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {np.dtype("float32")}
-    assert loss.dtype == np.float32
+    assert seen.loss.dtype == np.float32

@@ -61,6 +61,14 @@ def test_the_test_set_is_the_test_set(program, dataset):
     assert program.test(state.params).errors == np.sum((hidden @ W2 + b2).argmax(axis=1) != dataset.test.labels)
 
 
+def test_the_noise_scale_is_in_the_record_if_asked_for(program, dataset):
+    asked = loop.prepare(Config(**{**vars(CONFIG), "log_noise_scale": True}), dataset)
+    (_, without), (_, having) = next(loop.fit(program)), next(loop.fit(asked))
+    assert without.noise_scale is None
+    assert having.noise_scale > 0
+    assert having.train_loss == pytest.approx(without.train_loss, rel=1e-12)
+
+
 def test_a_run_that_diverges_stops_at_its_epoch(dataset):
     program = loop.prepare(Config(hidden=8, phi="identity", learning_rate=1e6), dataset)
     with pytest.raises(loop.Diverged, match="epoch 1"):
