@@ -1,0 +1,73 @@
+"""Whole processes from the shell to 97% of the validation digits: imports, reading, compilation, training, test."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from timing import Timing, interleaved
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK = [sys.executable, "-m", "jaxmlp.train", "--flagfile=jaxmlp/recipes/quick.flags"]
+CACHE_FLAG = "--compilation_cache_dir"
+PEERS = {"torch": "peer_torch.py", "sklearn": "peer_sklearn.py"}
+TARGET = 0.97
+
+
+class Failed(RuntimeError):
+    """A process did not end well, or not at the target."""
+
+
+class Row(NamedTuple):
+    name: str
+    command: str
+    test_accuracy: float  # the lowest of all runs
+    timing: Timing
+
+
+def run(peers: list[str], rounds: int) -> list[Row]:
+    """Raises Failed."""
+    with tempfile.TemporaryDirectory(prefix="bench-cache-") as folder:
+        commands = _ours(Path(folder)) | {
+            name: partial(_command, [sys.executable, f"tools/{PEERS[name]}"]) for name in PEERS if name in peers
+        }
+        accuracies: dict[str, list[float]] = {name: [] for name in commands}
+
+        def call(name: str) -> None:
+            accuracies[name].append(_test_accuracy(commands[name]()))
+
+        timings = interleaved({name: partial(call, name) for name in commands}, rounds)
+        shown = {name: " ".join(["python", *command()[1:]]) for name, command in commands.items()}
+    return [Row(name, shown[name], min(accuracies[name]), timings[name]) for name in commands]
+
+
+def _ours(folder: Path) -> dict[str, Callable[[], list[str]]]:
+    """With an empty compilation cache each time, and with one that the untimed first run fills."""
+    known = subprocess.run([*QUICK, "--helpfull"], cwd=ROOT, capture_output=True, text=True).stdout
+    if CACHE_FLAG not in known:
+        return {"jaxmlp": partial(_command, QUICK)}
+    return {
+        "jaxmlp, cold": lambda: [*QUICK, f"{CACHE_FLAG}={tempfile.mkdtemp(dir=folder)}"],
+        "jaxmlp, warm": lambda: [*QUICK, f"{CACHE_FLAG}={folder / 'warm'}"],
+    }
+
+
+def _command(command: list[str]) -> list[str]:
+    return command
+
+
+def _test_accuracy(command: list[str]) -> float:
+    """Run it, and see that its last epoch reached the target on the validation digits."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    validation = re.findall(r"^epoch .*validation accuracy ([\d.]+)%", done.stdout, re.MULTILINE)
+    test = re.findall(r"^test errors: .*\(([\d.]+)% accuracy\)$", done.stdout, re.MULTILINE)
+    if done.returncode or not (validation and test):
+        said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
+        raise Failed(f"{' '.join(command)}: expected epochs, test errors and exit code 0, got {said[-1]}")
+    if float(validation[-1]) / 100 < TARGET:
+        raise Failed(f"{' '.join(command)}: expected {TARGET:.0%} of the validation digits, got {validation[-1]}%")
+    return float(test[0]) / 100
