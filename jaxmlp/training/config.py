@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
-from jaxmlp.activations import ACTIVATIONS, Phi
+from jaxmlp.activations import ACTIVATIONS, Phi, named
 from jaxmlp.training.optimizers import Optimizer, adam, sgd
 
 
@@ -97,9 +97,13 @@ class Config:
         if self.nesterov and not self.momentum:
             raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
 
+    def check_data(self, examples: int) -> None:
+        """Raise ConfigError if a batch is larger than a training set of so many examples."""
+        if self.batch_size > examples:
+            raise ConfigError("batch_size", f"at most the {examples} training examples", self.batch_size)
+
     def activation(self) -> Phi:
-        names = self.phi.split(",")
-        return (ACTIVATIONS[names[0]], ACTIVATIONS[names[-1]])
+        return named(self.phi)
 
     def make_optimizer(self) -> Optimizer:
         if self.optimizer == "sgd":

@@ -21,7 +21,7 @@ from jaxmlp import network
 from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.network import Params
-from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.config import Config
 from jaxmlp.training.epoch import Score, Seen, State, evaluate, train_epoch
 from jaxmlp.training.optimizers import Schedule
 
@@ -63,8 +63,7 @@ def prepare(config: Config, dataset: Dataset) -> Program:
     Raises ConfigError if the batch is larger than the training set.
     """
     examples = len(dataset.train.labels)
-    if config.batch_size > examples:
-        raise ConfigError("batch_size", f"at most the {examples} training examples", config.batch_size)
+    config.check_data(examples)
     phi, optimizer = config.activation(), config.make_optimizer()
     init_key, order_key = jax.random.split(jax.random.key(config.seed))
     inputs = dataset.train.images[0].size
