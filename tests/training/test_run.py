@@ -69,6 +69,7 @@ def copy(whole, tmp_path):
     [
         {},
         {"momentum": 0.9, "nesterov": True, "schedule": "cosine", "warmup_epochs": 1, "weight_decay": 0.01},
+        {"batches_per_block": 4, "momentum": 0.5},
         {"optimizer": "adam", "learning_rate": 0.01, "schedule": "cosine", "weight_decay": 0.01},
         {"train_on_all": True, "seed": 7, "clip_norm": 0.3, "log_noise_scale": True},
     ],
