@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jax
 from absl import app, flags, logging
 
 from jaxmlp.data.idx import DataError
@@ -51,6 +52,17 @@ def flagfile(*names: str) -> str:
     """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
     values = {name: flags.FLAGS[name].value for name in (*names, *(f.name for f in fields(Config)))}
     return "".join(f"--{name}={value}\n" for name, value in values.items() if value is not None)
+
+
+def keep_compiled(folder: str) -> None:
+    """Let JAX keep every program that it compiles in this folder, and take those that it finds there."""
+    options = {
+        "jax_compilation_cache_dir": folder,
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in options.items():
+        jax.config.update(name, value)  # type: ignore[no-untyped-call]
 
 
 def recipe() -> str:

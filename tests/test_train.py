@@ -137,3 +137,13 @@ def test_a_reader_that_leaves_is_no_traceback(few_digits, tmp_path):
     )
     assert done.stderr == ""
     assert done.stdout.startswith("jax ")
+
+
+def test_a_second_run_takes_what_the_first_compiled(few_digits, tmp_path):
+    command = f"--data_dir={few_digits}", "--hidden=9", "--epochs=2", "--compilation_cache_dir=cache"
+    first, again = (train(*command, f"--run_dir={name}", cwd=tmp_path) for name in ("first", "again"))
+    assert (first.returncode, again.returncode) == (0, 0)
+    kept = {path.name for path in (tmp_path / "cache").iterdir() if path.name.endswith("-cache")}
+    assert any("train_epoch" in name for name in kept)
+    results = [(tmp_path / name / "test.json").read_text() for name in ("first", "again")]
+    assert results[0] == results[1]
