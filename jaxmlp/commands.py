@@ -98,7 +98,7 @@ def run(main: Callable[..., None], operands: bool = False) -> None:
 
 def _parse(arguments: list[str], operands: bool) -> list[str]:
     rest = _parse_once(arguments)
-    run_dir = flags.FLAGS.get_flag_value("run_dir", None)
+    run_dir = flags.FLAGS["run_dir"].value if "run_dir" in flags.FLAGS else None
     if run_dir and (begun := Path(run_dir, FLAGS)).exists():
         # A command that only looks at a run lacks most of these flags.
         undefined = ",".join(["data_dir", *(f.name for f in fields(Config))])
