@@ -4,6 +4,7 @@ from jaxmlp import activations, batch, gradcheck, network
 from jaxmlp.activations import Activation
 from jaxmlp.batch import loss_and_gradient
 from jaxmlp.network import Deltas, Params, Trace, init
+from jaxmlp.storage import load, save
 
 __all__ = [
     "Activation",
@@ -14,6 +15,8 @@ __all__ = [
     "batch",
     "gradcheck",
     "init",
+    "load",
     "loss_and_gradient",
     "network",
+    "save",
 ]

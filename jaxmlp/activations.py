@@ -80,3 +80,11 @@ ACTIVATIONS: dict[str, Activation] = {
     "softplus": softplus,
     "identity": identity,
 }
+
+
+def named(text: str) -> Phi:
+    """The Phi that a name of ACTIVATIONS stands for, or two of them: "relu,sigmoid". Raises ValueError."""
+    names = text.split(",")
+    if len(names) > 2 or not set(names) <= set(ACTIVATIONS):
+        raise ValueError(f"phi: expected one or two (hidden,output) of {', '.join(ACTIVATIONS)}, got {text!r}")
+    return ACTIVATIONS[names[0]], ACTIVATIONS[names[-1]]

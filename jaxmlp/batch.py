@@ -52,7 +52,7 @@ def gradient(trace: Trace, deltas: Deltas) -> Params:
     return Params(
         W2=x1.T @ delta2 / n,  # G1
         b2=jnp.mean(delta2, axis=0),  # G2
-        W1=x0.T @ delta1 / n,  # G3
+        W1=(delta1.T @ x0 / n).T,  # G3, in the order of the factors that XLA computes faster
         b1=jnp.mean(delta1, axis=0),  # G4
     )
 

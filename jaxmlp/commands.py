@@ -1,22 +1,34 @@
 """What the commands share: flags made from a config, errors in one line, exit codes.
 
-0 done; 1 wrong flags; 2 bad data, checkpoint or run directory; 3 training diverged; 130 Ctrl-C; 143 SIGTERM.
+0 done; 1 wrong flags, or an extra that is not installed; 2 bad data, checkpoint or run directory; 3 training
+diverged; 130 Ctrl-C; 143 SIGTERM.
 """
 
+import contextlib
+import io
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
+import jax
 from absl import app, flags, logging
 
 from jaxmlp.data.idx import DataError
+from jaxmlp.extras import MissingExtra
+from jaxmlp.training import run_directory
+from jaxmlp.training.checkpoint import CheckpointError
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.loop import Diverged
+from jaxmlp.training.run_directory import FLAGS, RunError
+from jaxmlp.training.stopping import Stopped
 
 flags.disclaim_key_flags()  # what is defined here belongs to the command, and shows in its --help
 
-WRONG_FLAGS, BAD_DATA, DIVERGED, INTERRUPTED = 1, 2, 3, 130
+WRONG_FLAGS, BAD_DATA, DIVERGED = 1, 2, 3
+INTERRUPTED, READER_GONE = 130, 141  # 128 and the number of SIGINT, of SIGPIPE
 
 
 def define_config_flags() -> None:
@@ -36,37 +48,101 @@ def config_from_flags() -> Config:
     return Config(**values)
 
 
-def run(main: Callable[[], None]) -> None:
-    """Parse the flags, call `main`, and exit: an expected error is one line on stderr and its exit code."""
-    app.run(lambda _: sys.exit(_exit_code(main)), flags_parser=_parse)
+def flagfile(*names: str) -> str:
+    """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
+    values = {name: flags.FLAGS[name].value for name in (*names, *(f.name for f in fields(Config)))}
+    return "".join(f"--{name}={value}\n" for name, value in values.items() if value is not None)
 
 
-def _parse(arguments: list[str]) -> list[str]:
-    try:
-        rest = flags.FLAGS(arguments)
-    except flags.Error as error:
-        _fail(" ".join(str(error).split()), WRONG_FLAGS)
-    if rest[1:]:
-        _fail(f"expected flags (--name=value) only, got {rest[1]!r}", WRONG_FLAGS)
+def keep_compiled(folder: str) -> None:
+    """Let JAX keep every program that it compiles in this folder, and take those that it finds there."""
+    options = {
+        "jax_compilation_cache_dir": folder,
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in options.items():
+        jax.config.update(name, value)  # type: ignore[no-untyped-call]
+
+
+def recipe() -> str:
+    """The name of the flagfile on the command line, `train` without one."""
+    files = [after for before, _, after in (argument.partition("flagfile=") for argument in sys.argv) if after]
+    return Path(files[-1]).stem if files else "train"
+
+
+def define_network_flags() -> None:
+    """--run_dir and --checkpoint, for `network_file`."""
+    flags.DEFINE_string("run_dir", None, "a run directory, whose newest whole checkpoint is used")
+    flags.DEFINE_string("checkpoint", None, "use this checkpoint, or file of jaxmlp.save, instead of the newest")
+
+
+def network_file() -> Path:
+    """The checkpoint that --run_dir and --checkpoint ask for. Raises RunError, CheckpointError."""
+    run_dir, checkpoint = flags.FLAGS["run_dir"].value, flags.FLAGS["checkpoint"].value
+    if checkpoint:
+        return Path(checkpoint)
+    if not run_dir:
+        fail("--run_dir: expected a run directory, or --checkpoint and a file, got neither", WRONG_FLAGS)
+    return run_directory.newest(Path(run_dir))[0]
+
+
+def run(main: Callable[..., None], operands: bool = False) -> None:
+    """Parse the flags, call `main`, and exit: an expected error is one line on stderr and its exit code.
+
+    With a --run_dir that holds flags already, these come first, and those on the command line after them. `main` is
+    called with the arguments that are no flags, which only a command with `operands` may have.
+    """
+    app.run(lambda rest: _guarded(lambda: main(*rest[1:])), flags_parser=lambda argv: _parse(argv, operands))
+
+
+def _parse(arguments: list[str], operands: bool) -> list[str]:
+    rest = _parse_once(arguments)
+    run_dir = flags.FLAGS["run_dir"].value if "run_dir" in flags.FLAGS else None
+    if run_dir and (begun := Path(run_dir, FLAGS)).exists():
+        # A command that only looks at a run lacks most of these flags.
+        undefined = ",".join(["data_dir", *(f.name for f in fields(Config))])
+        rest = _parse_once([arguments[0], f"--undefok={undefined}", f"--flagfile={begun}", *arguments[1:]])
+    if rest[1:] and not operands:
+        fail(f"expected flags (--name=value) only, got {rest[1]!r}", WRONG_FLAGS)
     return rest
 
 
-def _exit_code(main: Callable[[], None]) -> int:
+def _parse_once(arguments: list[str]) -> list[str]:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):  # absl goes on after a flagfile that includes itself
+            rest: list[str] = flags.FLAGS(arguments)
+    except (flags.Error, UnicodeDecodeError) as error:
+        fail(str(error).removeprefix("ERROR:: "), WRONG_FLAGS)
+    if said.getvalue():
+        fail(said.getvalue(), WRONG_FLAGS)
+    return rest
+
+
+def _guarded(main: Callable[[], None]) -> None:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # JAX says at INFO which backends it did not find
     try:
         main()
     except ConfigError as error:
-        _fail(f"--{error}", WRONG_FLAGS)
-    except DataError as error:
-        _fail(str(error), BAD_DATA)
+        fail(f"--{error}", WRONG_FLAGS)
+    except MissingExtra as error:
+        fail(str(error), WRONG_FLAGS)
+    except (DataError, CheckpointError, RunError) as error:
+        fail(str(error), BAD_DATA)
     except Diverged as error:
-        _fail(str(error), DIVERGED)
+        fail(str(error), DIVERGED)
+    except Stopped as error:
+        fail(str(error), 128 + error.signum)
     except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
-    return 0
+        fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
+        sys.exit(READER_GONE)
 
 
-def _fail(message: str, code: int) -> Any:
-    print(f"error: {message}", file=sys.stderr)
+def fail(message: str, code: int) -> NoReturn:
+    """Print the message as one line and exit."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)

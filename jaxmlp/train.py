@@ -5,14 +5,28 @@ from pathlib import Path
 from absl import flags
 
 from jaxmlp import commands
-from jaxmlp.training import run
+from jaxmlp.training import run, run_directory, stopping
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "a folder with four IDX files named as MNIST's; without it, MNIST")
+RUN_DIR = flags.DEFINE_string("run_dir", None, "where the run is saved, or goes on (default: runs/<time>-<recipe>)")
+CACHE_DIR = flags.DEFINE_string(
+    "compilation_cache_dir",
+    None,
+    "keep what is compiled in this folder, for later runs on this machine (default: none)",
+)
 commands.define_config_flags()
 
 
 def main() -> None:
-    run.train(commands.config_from_flags(), Path(DATA_DIR.value) if DATA_DIR.value else None)
+    if DATA_DIR.value:
+        flags.FLAGS["data_dir"].value = str(Path(DATA_DIR.value).absolute())  # a run may go on from another folder
+    if CACHE_DIR.value:
+        commands.keep_compiled(CACHE_DIR.value)
+    config = commands.config_from_flags()
+    data_dir = Path(DATA_DIR.value) if DATA_DIR.value else None
+    run_dir = Path(RUN_DIR.value) if RUN_DIR.value else run_directory.fresh(commands.recipe())
+    flags_text = commands.flagfile(DATA_DIR.name)
+    stopping.run(lambda stop: run.train(config, data_dir, run_dir, flags_text, stop))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import settings
 
 from jaxmlp.data.datasets import MNIST
+from jaxmlp.training import run
+from jaxmlp.training.config import Config
+from jaxmlp.training.stopping import StopRequest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -30,3 +33,17 @@ def few_digits(tmp_path_factory):
             head, body = file.read(header), file.read(rows * size)
         (folder / name).write_bytes(head[:4] + rows.to_bytes(4, "big") + head[8:] + body)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained_run(few_digits, tmp_path_factory):
+    """The directory of a small finished run on few_digits. Not to be changed."""
+    run_dir = tmp_path_factory.mktemp("trained") / "small"
+    options = {"hidden": 12, "phi": "relu,sigmoid", "learning_rate": 0.5, "epochs": 8}
+    flags = "".join(f"--{name}={value}\n" for name, value in {"data_dir": few_digits, **options}.items())
+    run.train(Config(**options), few_digits, run_dir, flags, StopRequest())
+    return run_dir
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=3, help="how often tests/test_kill.py kills its run")

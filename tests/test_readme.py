@@ -1,9 +1,13 @@
 """The README: its links point at the lines they name, and its Python runs."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from test_train import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -32,5 +36,8 @@ def test_a_link_leads_to_a_file(link):
 
 
 @pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
-def test_an_example_runs(code):
-    exec(compile(code, "README.md", "exec"), {})
+def test_an_example_runs(code, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT
+    )
+    assert done.returncode == 0, done.stderr

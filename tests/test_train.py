@@ -1,27 +1,34 @@
 """The command as a person types it: what it prints, and how it ends."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import jaxmlp
 
-def train(*arguments):
+# So that the package is found from any folder, installed or not.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(jaxmlp.__file__).parents[1])}
+
+
+def train(*arguments, cwd):
     command = [sys.executable, "-m", "jaxmlp.train", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, env=ENVIRONMENT)
 
 
-def test_a_run_prints_where_it_runs_its_epochs_and_the_test_errors_once(few_digits):
-    done = train(
-        f"--data_dir={few_digits}", "--epochs=2", "--hidden=12", "--phi=relu,sigmoid", "--learning_rate=0.5"
-    )
+def test_a_run_prints_where_it_runs_its_epochs_and_the_test_errors_once(few_digits, tmp_path):
+    flags = ["--epochs=2", "--hidden=12", "--phi=relu,sigmoid", "--learning_rate=0.5"]
+    done = train(f"--data_dir={few_digits}", *flags, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr == ""
     assert re.fullmatch(
         r"jax \S+ on \w+: .+\n"
         r"data: 500 training, 100 validation and 200 test images of 28x28\n"
         r"network: 784-12-10, relu,sigmoid, seed 0\n"
+        r"run directory: runs/\d{8}-\d{6}-train\n"
         r"compiled in [\d.]+ s\n"
         r"(epoch [12]/2  train loss 0\.\d{5}  validation loss 0\.\d{5}  validation accuracy \d\d\.\d\d%"
         r" +[\d,]+ examples/s\n){2}"
@@ -30,34 +37,113 @@ def test_a_run_prints_where_it_runs_its_epochs_and_the_test_errors_once(few_digi
     )
 
 
+FLAGFILES = {
+    "itself.flags": "--flagfile=itself.flags\n",
+    "undashed.flags": "# a recipe\nepochs=3\n",
+    "comment.flags": "--epochs=3  # enough\n",
+    "binary.flags": b"\xff\xfe--epochs=3",
+}
+
+
 @pytest.mark.parametrize(
-    ("arguments", "code", "line"),
+    ("argument", "code", "line"),
     [
-        (["--hiden=5"], 1, "error: Unknown command line flag 'hiden'. Did you mean: hidden ?"),
-        (["--epochs=ten"], 1, "error: flag --epochs=ten: invalid literal for int() with base 10: 'ten'"),
-        (["--hidden=0"], 1, "error: --hidden: expected an integer from 1 to 100000, got 0"),
-        (["--learning_rate=nan"], 1, "error: --learning_rate: expected a finite number > 0, got nan"),
-        (["epochs=3"], 1, "error: expected flags (--name=value) only, got 'epochs=3'"),
-        (["--flagfile=none.flags"], 1, "error: ERROR:: Unable to open flagfile: "),
-        (["--data_dir=/nowhere"], 2, "error: /nowhere: expected a folder of four IDX files, got No such file"),
+        ("--hiden=5", 1, "Unknown command line flag 'hiden'. Did you mean: hidden ?"),
+        ("--epochs=ten", 1, "flag --epochs=ten: invalid literal for int() with base 10: 'ten'"),
+        ("--epochs=-1", 1, "--epochs: expected an integer from 0 to 1000000, got -1"),
+        ("--hidden=0", 1, "--hidden: expected an integer from 1 to 100000, got 0"),
+        ("--hidden=1000000000", 1, "--hidden: expected an integer from 1 to 100000, got 1000000000"),
+        ("--batch_size=0", 1, "--batch_size: expected an integer from 1 to 1000000, got 0"),
+        ("--batch_size=50001", 1, "--batch_size: expected at most the 50000 training examples, got 50001"),
+        (
+            "--seed=18446744073709551616",
+            1,
+            "--seed: expected an integer from 0 to 4294967295, got 18446744073709551616",
+        ),
+        ("--learning_rate=0", 1, "--learning_rate: expected a finite number > 0, got 0.0"),
+        ("--learning_rate=-1", 1, "--learning_rate: expected a finite number > 0, got -1.0"),
+        ("--learning_rate=nan", 1, "--learning_rate: expected a finite number > 0, got nan"),
+        ("--learning_rate=inf", 1, "--learning_rate: expected a finite number > 0, got inf"),
+        ("epochs=3", 1, "expected flags (--name=value) only, got 'epochs=3'"),
+        ("--flagfile=none.flags", 1, "Unable to open flagfile: "),
+        (
+            "--flagfile=itself.flags",
+            1,
+            "Warning: Hit circular flagfile dependency. Ignoring flagfile: itself.flags",
+        ),
+        ("--flagfile=undashed.flags", 1, "expected flags (--name=value) only, got 'epochs=3'"),
+        (
+            "--flagfile=comment.flags",
+            1,
+            "flag --epochs=3 # enough: invalid literal for int() with base 10: '3 # enough'",
+        ),
+        ("--flagfile=binary.flags", 1, "'utf-8' codec can't decode byte 0xff"),
+        (
+            "--data_dir=nowhere",
+            2,
+            "{here}/nowhere: expected a folder of four IDX files, got No such file or directory",
+        ),
+        ("--run_dir=itself.flags", 2, "itself.flags: expected a folder to write in, got File exists"),
+        ("--run_dir=.", 2, ".: expected a run directory or an empty one, got a folder with "),
+        ("--run_dir=/proc/run", 2, "/proc/run: expected a folder to write in, got No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_line_and_an_exit_code(arguments, code, line):
-    done = train(*arguments)
+def test_a_mistake_is_one_line_and_an_exit_code_and_leaves_nothing(tmp_path, argument, code, line):
+    for name, content in FLAGFILES.items():
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    done = train(argument, cwd=tmp_path)
+    assert done.stderr.startswith(f"error: {line.format(here=tmp_path)}")
+    assert done.stderr.count("\n") == 1
     assert done.returncode == code
     assert done.stdout == ""
-    assert done.stderr.startswith(line)
-    assert done.stderr.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == set(FLAGFILES)
 
 
-def test_a_run_that_diverges_names_the_epoch(few_digits):
-    done = train(f"--data_dir={few_digits}", "--phi=identity", "--learning_rate=1e6", "--hidden=8")
+def test_a_run_that_diverges_names_the_epoch(few_digits, tmp_path):
+    flags = ["--phi=identity", "--learning_rate=1e6", "--hidden=8"]
+    done = train(f"--data_dir={few_digits}", *flags, cwd=tmp_path)
     assert done.returncode == 3
     assert done.stderr == "error: diverged in epoch 1: the loss is not finite; lower the learning rate\n"
     assert "test errors" not in done.stdout
 
 
-def test_a_batch_larger_than_the_data(few_digits):
-    done = train(f"--data_dir={few_digits}", "--batch_size=501")
-    assert done.returncode == 1
-    assert done.stderr == "error: --batch_size: expected at most the 500 training examples, got 501\n"
+def test_a_run_goes_on_from_its_directory_with_no_other_flag(few_digits, tmp_path):
+    first = train(f"--data_dir={few_digits}", "--hidden=9", "--epochs=1", "--run_dir=run", cwd=tmp_path)
+    assert first.returncode == 0
+    again = train("--run_dir=run", "--epochs=2", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "network: 784-9-10" in again.stdout
+    assert "going on after epoch 1\nepoch 2/2 " in again.stdout
+    other = train("--run_dir=run", "--hidden=10", cwd=tmp_path)
+    assert other.stderr == "error: --hidden: expected 9, with which run was begun, got 10\n"
+    assert other.returncode == 1
+
+
+def test_its_flags_repeat_a_run(few_digits, tmp_path):
+    first = train(f"--data_dir={few_digits}", "--hidden=9", "--epochs=2", "--seed=5", "--run_dir=run", cwd=tmp_path)
+    again = train("--flagfile=run/flags.txt", "--run_dir=again", cwd=tmp_path)
+    without_speed = [
+        re.sub(r" +[\d,]+ examples/s", "", done.stdout.split("compiled in")[1]) for done in (first, again)
+    ]
+    assert without_speed[0].splitlines()[1:] == without_speed[1].splitlines()[1:]
+    config = [(tmp_path / name / "config.json").read_text() for name in ("run", "again")]
+    assert config[0] == config[1]
+
+
+def test_a_reader_that_leaves_is_no_traceback(few_digits, tmp_path):
+    command = f"{sys.executable} -m jaxmlp.train --data_dir={few_digits} --hidden=8 --epochs=30 | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=ENVIRONMENT
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("jax ")
+
+
+def test_a_second_run_takes_what_the_first_compiled(few_digits, tmp_path):
+    command = f"--data_dir={few_digits}", "--hidden=9", "--epochs=2", "--compilation_cache_dir=cache"
+    first, again = (train(*command, f"--run_dir={name}", cwd=tmp_path) for name in ("first", "again"))
+    assert (first.returncode, again.returncode) == (0, 0)
+    kept = {path.name for path in (tmp_path / "cache").iterdir() if path.name.endswith("-cache")}
+    assert any("train_epoch" in name for name in kept)
+    results = [(tmp_path / name / "test.json").read_text() for name in ("first", "again")]
+    assert results[0] == results[1]

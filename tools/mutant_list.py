@@ -164,7 +164,7 @@ BATCH = [
     Mutant("loss_is_a_median", "batch", "jnp.mean(jax.vmap", "jnp.median(jax.vmap"),
     Mutant("loss_of_z2", "batch", "(trace.x2, y))", "(trace.z2, y))"),
     Mutant(
-        "loss_ignores_phi", "batch", "_mean_loss(forward(params, x, phi), y)", "_mean_loss(forward(params, x), y)"
+        "loss_ignores_phi", "batch", "mean_loss(forward(params, x, phi), y)", "mean_loss(forward(params, x), y)"
     ),
     Mutant("forward_ignores_phi", "batch", "network.forward(params, x0, phi)", "network.forward(params, x0)"),
     Mutant(
@@ -194,8 +194,8 @@ BATCH = [
     Mutant(
         "step_in_the_wrong_order",
         "batch",
-        "return _mean_loss(trace, y), gradient(trace, deltas)",
-        "return gradient(trace, deltas), _mean_loss(trace, y)",
+        "return mean_loss(trace, y), gradient(trace, deltas)",
+        "return gradient(trace, deltas), mean_loss(trace, y)",
     ),
     Mutant("phi_not_static", "batch", 'partial(jax.jit, static_argnames="phi")', "partial(jax.jit)"),
     Mutant("per_example_W1", "batch", "x0.T @ delta1 / n", "jnp.mean(jax.vmap(jnp.outer)(x0, delta1), axis=0)"),
@@ -413,6 +413,7 @@ SECOND_ORDER = [
         "second_order",
         "Rdelta2 = phi2.prime(z2) ** 2 * Rz2",
         "Rdelta2 = phi2.prime(z2) * Rz2",
+        "test_curvature.py",
     ),
 ]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
-from jaxmlp.activations import ACTIVATIONS, Phi
+from jaxmlp.activations import ACTIVATIONS, Phi, named
+from jaxmlp.training.blocked import batches_per_block
 from jaxmlp.training.optimizers import Optimizer, adam, sgd
 
 
@@ -78,6 +79,9 @@ class Config:
         "a finite number >= 0",
         lambda v: isfinite(v) and v >= 0,
     )
+    batches_per_block: int = _integer(
+        0, "sgd's batches that share their large products (1: each alone; 0: what is fastest)", 0, 10_000
+    )
     log_noise_scale: bool = _switch("add the gradient noise scale to each epoch's record")
     seed: int = _integer(0, "decides the first weights and the order of the examples", 0, 2**32 - 1)
     train_on_all: bool = _switch("train on the whole training file, validation examples included")
@@ -94,12 +98,29 @@ class Config:
             raise ConfigError("momentum", "0 and no nesterov with the optimizer adam", self.momentum)
         if self.log_noise_scale and self.batch_size == 1:
             raise ConfigError("log_noise_scale", "a batch_size of 2 or more with it", "batch_size 1")
+        if self.batches_per_block > 1 and not self._blockable:
+            got = "adam" if self.optimizer == "adam" else "clip_norm or log_noise_scale"
+            raise ConfigError("batches_per_block", "sgd without clip_norm and log_noise_scale where it is > 1", got)
         if self.nesterov and not self.momentum:
             raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
 
+    def check_data(self, examples: int) -> None:
+        """Raise ConfigError if a batch is larger than a training set of so many examples."""
+        if self.batch_size > examples:
+            raise ConfigError("batch_size", f"at most the {examples} training examples", self.batch_size)
+
+    @property
+    def _blockable(self) -> bool:
+        return self.optimizer == "sgd" and not self.clip_norm and not self.log_noise_scale
+
+    def block_size(self, backend: str) -> int:
+        """The number of batches in a block of blocked.py; 1 for none. The choice was measured on CPUs alone."""
+        if self.batches_per_block or not self._blockable or backend != "cpu":
+            return self.batches_per_block or 1
+        return batches_per_block(self.hidden, self.batch_size, self.momentum > 0)
+
     def activation(self) -> Phi:
-        names = self.phi.split(",")
-        return (ACTIVATIONS[names[0]], ACTIVATIONS[names[-1]])
+        return named(self.phi)
 
     def make_optimizer(self) -> Optimizer:
         if self.optimizer == "sgd":

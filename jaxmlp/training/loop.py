@@ -21,8 +21,8 @@ from jaxmlp import network
 from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.network import Params
-from jaxmlp.training.config import Config, ConfigError
-from jaxmlp.training.epoch import Score, Seen, State, evaluate, train_epoch
+from jaxmlp.training.config import Config
+from jaxmlp.training.epoch import Score, Seen, Settings, State, evaluate, train_epoch
 from jaxmlp.training.optimizers import Schedule
 
 
@@ -63,8 +63,7 @@ def prepare(config: Config, dataset: Dataset) -> Program:
     Raises ConfigError if the batch is larger than the training set.
     """
     examples = len(dataset.train.labels)
-    if config.batch_size > examples:
-        raise ConfigError("batch_size", f"at most the {examples} training examples", config.batch_size)
+    config.check_data(examples)
     phi, optimizer = config.activation(), config.make_optimizer()
     init_key, order_key = jax.random.split(jax.random.key(config.seed))
     inputs = dataset.train.images[0].size
@@ -81,6 +80,15 @@ def prepare(config: Config, dataset: Dataset) -> Program:
     def rates(epoch: int) -> np.ndarray:
         return schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps))
 
+    settings = Settings(
+        config.batch_size,
+        phi,
+        optimizer,
+        config.clip_norm,
+        config.log_noise_scale,
+        config.block_size(jax.default_backend()),
+    )
+
     started = time.perf_counter()
     state = jax.eval_shape(init)
     images, labels = _on_device(dataset.train)
@@ -91,11 +99,7 @@ def prepare(config: Config, dataset: Dataset) -> Program:
         order_key,
         np.int32(0),
         rates(0),
-        batch_size=config.batch_size,
-        phi=phi,
-        optimizer=optimizer,
-        clip_norm=config.clip_norm,
-        log_noise_scale=config.log_noise_scale,
+        settings=settings,
     ).compile()
     validate, test = _scorer(dataset.validation, phi), _scorer(dataset.test, phi)
     validate(init().params)  # compiles it, and the test's too where the sizes are equal

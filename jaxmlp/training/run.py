@@ -1,7 +1,6 @@
-"""One whole run: load, compile, train, print, and at the end read the test set, once."""
+"""One whole run: load, compile, train, save, print, and at the end read the test set, once."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -9,31 +8,51 @@ from tqdm import tqdm
 
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
-from jaxmlp.training import loop
+from jaxmlp.training import environment, loop, run_directory
 from jaxmlp.training.config import Config
-from jaxmlp.training.loop import Metrics
+from jaxmlp.training.loop import Metrics, Program
+from jaxmlp.training.run_directory import RunDirectory, Saved
+from jaxmlp.training.stopping import StopRequest
 
 
-def train(config: Config, data_dir: Path | None = None) -> None:
-    """Train as `config` says on the packaged MNIST, or on the four IDX files of `data_dir`.
+def train(config: Config, data_dir: Path | None, run_dir: Path, flags: str, stop: StopRequest) -> None:
+    """Train as `config` says on the packaged MNIST, or on the four IDX files of `data_dir`, and save to `run_dir`.
 
-    Prints to standard output: lines in a pipe, and on a terminal also a progress bar with the time left.
-    Raises what datasets.load, loop.prepare and loop.fit raise: DataError, ConfigError, Diverged.
+    A run directory that exists is gone on with, to the same bits as if it had never stopped. `flags` is the text of
+    its flags.txt. Prints to standard output: lines in a pipe, and on a terminal also a progress bar with the time
+    left. Raises DataError, ConfigError, RunError, CheckpointError, Diverged, and Stopped once `stop` is asked for.
     """
     dataset = datasets.load(data_dir, config.train_on_all)
-    program = loop.prepare(config, dataset)
-    print(_header(config, dataset, program.compile_seconds), flush=True)
-    state = program.init()
-    with tqdm(total=config.epochs, unit="epoch", leave=False, disable=not sys.stdout.isatty()) as bar:
-        for state, metrics in loop.fit(program):  # noqa: B007 (the last state is tested below)
-            _writer(bar)(_epoch_line(metrics, config.epochs))
-            bar.update()
-    _, errors = program.test(state.params)
-    examples = len(dataset.test.labels)
-    print(f"test errors: {errors} of {examples:,} ({1 - int(errors) / examples:.2%} accuracy)")
+    config.check_data(len(dataset.train.labels))
+    with run_directory.opened(run_dir) as directory:
+        directory.claim(config, dataset.sha256, environment.describe(), flags)
+        program = loop.prepare(config, dataset)
+        print(_header(config, dataset, program.compile_seconds, run_dir), flush=True)
+        saved = directory.resume(jax.eval_shape(program.init)) or Saved(program.init(), ())
+        if saved.history:
+            print(f"going on after epoch {len(saved.history)}", flush=True)
+        stop.check(f"stopped before epoch {len(saved.history) + 1}")
+        with tqdm(total=config.epochs, initial=len(saved.history), unit="epoch", leave=False, disable=None) as bar:
+            for state, metrics in loop.fit(program, saved.state, len(saved.history)):
+                saved = Saved(state, (*saved.history, metrics))
+                directory.save(saved, config.phi)
+                _write(bar, _epoch_line(metrics, config.epochs))
+                bar.update()
+                stop.check(f"stopped after epoch {metrics.epoch}; --run_dir={run_dir} goes on from there")
+        _test(directory, program, saved, len(dataset.test.labels))
 
 
-def _header(config: Config, dataset: Dataset, compile_seconds: float) -> str:
+def _test(directory: RunDirectory, program: Program, saved: Saved, examples: int) -> None:
+    """Print the test errors, counting them unless this run has done so already."""
+    epochs = len(saved.history)
+    errors = directory.tested(epochs)
+    if errors is None:
+        errors = int(program.test(saved.state.params).errors)
+        directory.save_test(epochs, errors, examples)
+    print(f"test errors: {errors} of {examples:,} ({1 - errors / examples:.2%} accuracy)", flush=True)
+
+
+def _header(config: Config, dataset: Dataset, compile_seconds: float, run_dir: Path) -> str:
     devices = jax.devices()
     height, width = dataset.train.images.shape[1:]
     sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
@@ -44,6 +63,7 @@ def _header(config: Config, dataset: Dataset, compile_seconds: float) -> str:
             + f" of {height}x{width}"
             + (", the validation images trained on too" if config.train_on_all else ""),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
+            f"run directory: {run_dir}",
             f"compiled in {compile_seconds:.1f} s",
         ]
     )
@@ -60,6 +80,7 @@ def _epoch_line(metrics: Metrics, epochs: int) -> str:
     )
 
 
-def _writer(bar: "tqdm[object]") -> Callable[[str], None]:
-    """How to print a line without tearing the bar."""
-    return lambda line: bar.write(line) if not bar.disable else print(line, flush=True)
+def _write(bar: "tqdm[object]", line: str) -> None:
+    """A line on standard output that does not tear the bar."""
+    with bar.external_write_mode(file=sys.stdout):
+        print(line, flush=True)

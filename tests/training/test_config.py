@@ -26,6 +26,7 @@ from jaxmlp.training.config import Config, ConfigError
         "beta2": (-0.5,),
         "epsilon": (0.0, float("inf")),
         "weight_decay": (-1e-4, float("nan"), float("inf")),
+        "batches_per_block": (-1, 1.5),
         "clip_norm": (-1.0, float("nan"), float("inf")),
         "seed": (-1, 2**64, 2**32),
         "train_on_all": ("yes",),
@@ -41,6 +42,20 @@ def test_a_value_out_of_range_is_named(name, values):
 def test_adam_takes_no_momentum():
     with pytest.raises(ConfigError, match=r"^momentum: expected 0 .* adam, got 0\.9"):
         Config(optimizer="adam", momentum=0.9)
+
+
+@pytest.mark.parametrize("option", [{"optimizer": "adam"}, {"clip_norm": 0.1}, {"log_noise_scale": True}])
+def test_only_plain_sgd_goes_in_blocks(option):
+    with pytest.raises(ConfigError, match=r"^batches_per_block: expected sgd without"):
+        Config(batches_per_block=2, **option)
+    assert Config(hidden=100, **option).block_size("cpu") == 1
+
+
+def test_blocks_are_chosen_on_a_cpu_and_only_there():
+    assert Config(hidden=100).block_size("cpu") == 8
+    assert Config(hidden=100).block_size("gpu") == 1
+    assert Config(hidden=30).block_size("cpu") == 1
+    assert Config(hidden=30, batches_per_block=5).block_size("gpu") == 5
 
 
 def test_one_example_has_no_noise_scale():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmlp import activations, batch, network
-from jaxmlp.training.epoch import State, evaluate, order, train_epoch
+from jaxmlp.training.epoch import Settings, State, evaluate, order, train_epoch
 from jaxmlp.training.optimizers import adam, sgd
 
 D, K, C = 12, 5, 4
@@ -60,9 +60,7 @@ def test_an_epoch_is_the_loop_over_its_batches(n, batch_size, optimizer):
     key, rates = jax.random.key(9), np.linspace(0.5, 0.1, -(-n // batch_size))
     start = State(params(), optimizer.init(params()))
     want, want_loss = by_hand(start, images, labels, key, 4, rates, batch_size, optimizer)
-    got, seen = train_epoch(
-        start, images, labels, key, np.int32(4), rates, batch_size=batch_size, phi=PHI, optimizer=optimizer
-    )
+    got, seen = train_epoch(start, images, labels, key, np.int32(4), rates, Settings(batch_size, PHI, optimizer))
     for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(seen.loss, want_loss, rtol=1e-12)
@@ -102,11 +100,7 @@ def test_an_epoch_of_clipped_gradients_and_its_noise_scale(clip_norm):
         key,
         np.int32(4),
         rates,
-        batch_size=5,
-        phi=PHI,
-        optimizer=optimizer,
-        clip_norm=clip_norm,
-        log_noise_scale=True,
+        Settings(5, PHI, optimizer, clip_norm, log_noise_scale=True),
     )
     for ours, theirs in zip(got.params, state.params, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
@@ -115,12 +109,32 @@ def test_an_epoch_of_clipped_gradients_and_its_noise_scale(clip_norm):
     np.testing.assert_allclose(seen.noise.squared_norm, np.mean(squared_norms), rtol=1e-10)
 
 
+@pytest.mark.parametrize("optimizer", [sgd(), sgd(0.9, nesterov=True, weight_decay=0.01)])
+@pytest.mark.parametrize(("n", "S"), [(24, 3), (31, 3), (50, 8), (10, 8)])
+def test_an_epoch_in_blocks_is_the_same_epoch(n, S, optimizer):
+    """Also where batches remain after the last block, examples after the last batch, or there is no whole block."""
+    images, labels = data(n)
+    key, rates = jax.random.key(9), np.linspace(0.5, 0.1, -(-n // 4))
+    epochs = [
+        train_epoch(
+            State(params(), optimizer.init(params())),
+            images,
+            labels,
+            key,
+            np.int32(4),
+            rates,
+            Settings(4, PHI, optimizer, batches_per_block=size),
+        )
+        for size in (1, S)
+    ]
+    for plain, blocked in zip(*map(jax.tree.leaves, epochs), strict=True):
+        np.testing.assert_allclose(blocked, plain, rtol=1e-10, atol=1e-12)
+
+
 def test_the_state_is_donated():
     images, labels = data(8)
     start = State(params(), ())
-    train_epoch(
-        start, images, labels, jax.random.key(0), np.int32(0), np.ones(2), batch_size=4, phi=PHI, optimizer=sgd()
-    )
+    train_epoch(start, images, labels, jax.random.key(0), np.int32(0), np.ones(2), Settings(4, PHI, sgd()))
     assert start.params.W1.is_deleted()
 
 
@@ -138,8 +152,6 @@ def test_float32_parameters_stay_float32():
     images, labels = data(10)
     start = State(jax.tree.map(jnp.float32, params()), ())
     rates = np.ones(4, np.float32)
-    state, seen = train_epoch(
-        start, images, labels, jax.random.key(0), np.int32(0), rates, batch_size=3, phi=PHI, optimizer=sgd()
-    )
+    state, seen = train_epoch(start, images, labels, jax.random.key(0), np.int32(0), rates, Settings(3, PHI, sgd()))
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {np.dtype("float32")}
     assert seen.loss.dtype == np.float32

@@ -1,0 +1,80 @@
+"""A network held against a split of a data set: the numbers, as text for people and as JSON for programs."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxmlp import storage
+from jaxmlp.data import datasets
+from jaxmlp.inspection import scoring
+from jaxmlp.inspection.scoring import Mistake
+
+WORST = 10
+
+
+class Evaluation(NamedTuple):
+    """The fields are those of the JSON object."""
+
+    checkpoint: str
+    data: str  # the folder, or MNIST
+    split: str  # validation or test
+    examples: int
+    errors: int
+    loss: float  # the mean of L
+    confusion_matrix: list[list[int]]  # [label][prediction]
+    worst_mistakes: list[Mistake]
+
+
+def evaluate(checkpoint: Path, data_dir: Path | None, split: str) -> Evaluation:
+    """Score the parameters in the file `checkpoint` on the split of the set in `data_dir`, MNIST without one.
+
+    Raises DataError, CheckpointError.
+    """
+    params, phi = storage.load(checkpoint)
+    dataset = datasets.load(data_dir)
+    examples = {"validation": dataset.validation, "test": dataset.test}[split]
+    data = str(data_dir or "MNIST")
+    scores = scoring.score(params, examples, phi, data)
+    return Evaluation(
+        checkpoint=str(checkpoint),
+        data=data,
+        split=split,
+        examples=len(scores.labels),
+        errors=scores.errors,
+        loss=float(scores.losses.mean()),
+        confusion_matrix=scoring.confusion_matrix(scores).tolist(),
+        worst_mistakes=scoring.worst_mistakes(scores, WORST),
+    )
+
+
+def as_json(evaluation: Evaluation) -> str:
+    """One object; a mistake in it is an object too."""
+    worst = [asdict(mistake) for mistake in evaluation.worst_mistakes]
+    return json.dumps({**evaluation._asdict(), "worst_mistakes": worst})
+
+
+def as_text(evaluation: Evaluation) -> str:
+    errors, examples = evaluation.errors, evaluation.examples
+    classes = range(len(evaluation.confusion_matrix))
+    width = max(5, len(str(examples)) + 1)
+    lines = [
+        f"{evaluation.checkpoint} on {evaluation.data}",
+        f"{evaluation.split} errors: {errors:,} of {examples:,} ({1 - errors / examples:.2%} accuracy), "
+        f"mean loss {evaluation.loss:.5f}",
+        "",
+        "confusion matrix: a row for each label, a column for each prediction",
+        " " * 5 + "".join(f"{c:{width}}" for c in classes),
+        *(f"{c:5}" + "".join(f"{n:{width}}" for n in evaluation.confusion_matrix[c]) for c in classes),
+    ]
+    if evaluation.worst_mistakes:
+        lines += [
+            "",
+            f"worst mistakes: index in {evaluation.split}, label, prediction, loss, and the output of each class",
+            f"{'index':>7} {'label':>5} {'prediction':>10} {'loss':>7}" + "".join(f"{c:6}" for c in classes),
+            *(
+                f"{m.index:7} {m.label:5} {m.prediction:10} {m.loss:7.3f}" + "".join(f"{x:6.2f}" for x in m.outputs)
+                for m in evaluation.worst_mistakes
+            ),
+        ]
+    return "\n".join(lines)

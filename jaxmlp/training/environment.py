@@ -1,0 +1,48 @@
+"""Where a run runs: what may change the last bits of its result, and which revision of the code it is."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import jax
+import jaxlib
+import numpy as np
+
+
+def describe() -> dict[str, object]:
+    """Versions, backend, devices, processors and git revision (None outside a checkout), for config.json."""
+    devices = jax.devices()
+    return {
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.version.__version__,
+        "numpy": np.__version__,
+        "backend": devices[0].platform,
+        "devices": [device.device_kind for device in devices],
+        "CPU model": _cpu_model(),
+        "CPU count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "git revision": _git_revision(),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _git_revision() -> str | None:
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

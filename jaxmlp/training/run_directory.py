@@ -1,0 +1,238 @@
+"""The folder of a run: what it was told, what it measured, and the checkpoints from which it goes on.
+
+flags.txt               the flags, for --flagfile
+config.json             the same for programs, with versions, machine, data hashes, git revision
+metrics.jsonl           one row an epoch
+checkpoint-000012.npz   after epoch 12, and the one before it
+best.npz                after the epoch with the fewest validation errors
+test.json               the test errors, once the run is done
+lock                    held by the process that writes
+"""
+
+import errno
+import fcntl
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from jaxmlp.training import checkpoint
+from jaxmlp.training.checkpoint import CheckpointError
+from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.epoch import State
+from jaxmlp.training.loop import Metrics
+
+FLAGS, CONFIG, METRICS = "flags.txt", "config.json", "metrics.jsonl"
+BEST, TEST, LOCK = "best.npz", "test.json", "lock"
+KEPT = 2  # checkpoints, the best apart: if the last is damaged the one before it serves
+
+
+T = TypeVar("T")
+
+
+class RunError(ValueError):
+    """A run directory that cannot be used. The text is one line: path, what was expected, what came."""
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds: the state after its last epoch, and the record of every epoch so far."""
+
+    state: State
+    history: tuple[Metrics, ...]
+
+
+class RunDirectory:
+    """A run directory that this process alone writes, until the `with` of `opened` ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def claim(self, config: Config, data: Mapping[str, str], environment: Mapping[str, Any], flags: str) -> None:
+        """Write what the run is told; in a directory that has been told already, check that it is the same run.
+
+        `data` gives the SHA-256 of each file, `flags` the text of flags.txt. More epochs may be asked for where the
+        schedule does not depend on their number. Raises ConfigError for any other flag that differs, RunError for
+        other data; warns of an environment in which the bits of the result may differ.
+        """
+        said = {"config": asdict(config), "data": dict(data), "environment": dict(environment)}
+        if (self.path / CONFIG).exists():
+            was = read_config(self.path)
+            for name, value in said["config"].items():
+                begun = was["config"].get(name)
+                if begun != value and (name != "epochs" or config.schedule != "constant"):
+                    raise ConfigError(name, f"{begun!r}, with which {self.path} was begun", repr(value))
+            for name, digest in said["data"].items():
+                begun = was["data"].get(name)
+                if begun != digest:
+                    raise RunError(
+                        f"{self.path}: expected {name} of SHA-256 {begun}, as it was begun, got {digest}"
+                    )
+            for name, value in said["environment"].items():
+                begun = was["environment"].get(name)
+                if begun != value and name != "git revision":
+                    warn(f"{self.path}: {name} was {begun}, is {value}: the bits of the result may differ")
+            if said["config"] == was["config"]:
+                return
+        checkpoint.replace(self.path / FLAGS, flags.encode())
+        checkpoint.replace(self.path / CONFIG, (json.dumps(said, indent=2) + "\n").encode())
+
+    def resume(self, like: State) -> Saved | None:
+        """The newest checkpoint that is whole, None before the first; a damaged one is named and passed over.
+
+        `like` has the state's structure, shapes and dtypes. metrics.jsonl becomes what that checkpoint knows.
+        Raises CheckpointError if there are checkpoints and none is whole.
+        """
+        for leftover in self.path.glob(f"*{checkpoint.TEMPORARY}"):
+            leftover.unlink()
+        found = _newest(self.path, lambda path: read_checkpoint(path, like))
+        if found is None:
+            return None
+        _, saved = found
+        checkpoint.replace(self.path / METRICS, "".join(map(_row, saved.history)).encode())
+        return saved
+
+    def save(self, saved: Saved, phi: str) -> None:
+        """Save the state after an epoch, then its row. When this returns, a crash loses neither."""
+        epoch = saved.history[-1].epoch
+        history = json.dumps([metrics._asdict() for metrics in saved.history])
+        arrays = {
+            **checkpoint.flatten(saved.state),
+            "phi": np.asarray(phi),
+            "history": np.frombuffer(history.encode(), np.uint8),
+        }
+        checkpoint.save(self.path / f"checkpoint-{epoch:06d}.npz", arrays)
+        if epoch == min(saved.history, key=lambda m: (m.validation_errors, m.validation_loss)).epoch:
+            checkpoint.save(self.path / BEST, arrays)
+        _append(self.path / METRICS, _row(saved.history[-1]).encode())
+        for old in _checkpoints(self.path)[KEPT:]:
+            old.unlink()
+
+    def tested(self, epochs: int) -> int | None:
+        """The test errors that a run of so many epochs has already counted, if it has."""
+        try:
+            result = json.loads((self.path / TEST).read_text())
+        except (OSError, ValueError):
+            return None
+        return int(result["errors"]) if result["epoch"] == epochs else None
+
+    def save_test(self, epoch: int, errors: int, examples: int) -> None:
+        result = {"epoch": epoch, "errors": errors, "examples": examples}
+        checkpoint.replace(self.path / TEST, (json.dumps(result) + "\n").encode())
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[RunDirectory]:
+    """The run directory at `path`, made if there is none, and locked.
+
+    Raises RunError if it cannot be made or written, is something else, or another process is writing it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        foreign = [] if (path / CONFIG).exists() else [name for name in os.listdir(path) if not _begun(name)]
+        if foreign:
+            raise RunError(
+                f"{path}: expected a run directory or an empty one, got a folder with {foreign[0]} in it"
+            )
+        lock = (path / LOCK).open("w")
+    except OSError as error:
+        raise RunError(f"{path}: expected a folder to write in, got {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"{path}: expected to be its only writer, got a run in progress") from error
+        yield RunDirectory(path)
+
+
+def fresh(recipe: str) -> Path:
+    """A name that is not taken: runs/<time>-<recipe>."""
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe}"
+    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+    return next(path for path in (Path("runs") / name for name in names) if not path.exists())
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What config.json of the run directory says: config, data, environment. Raises RunError."""
+    try:
+        said = json.loads((path / CONFIG).read_text())
+    except OSError as error:
+        raise RunError(f"{path}: expected a run directory, got no {CONFIG} ({error.strerror})") from error
+    except ValueError as error:
+        raise RunError(f"{path / CONFIG}: expected JSON, got {error}") from error
+    if not (
+        isinstance(said, dict) and all(isinstance(said.get(k), dict) for k in ("config", "data", "environment"))
+    ):
+        raise RunError(f"{path / CONFIG}: expected config, data and environment, got something else")
+    return said
+
+
+def newest(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """The newest whole checkpoint in the run directory: its path and arrays. Raises RunError, CheckpointError."""
+    read_config(path)
+    found = _newest(path, checkpoint.load)
+    if found is None:
+        raise RunError(f"{path}: expected a run that has saved an epoch, got none saved yet")
+    return found
+
+
+def read_checkpoint(path: Path, like: State) -> Saved:
+    """The state and history in the checkpoint at `path`. Raises CheckpointError."""
+    arrays = checkpoint.load(path)
+    state = checkpoint.unflatten(path, like, arrays)
+    try:
+        history = tuple(Metrics(**row) for row in json.loads(arrays["history"].tobytes()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: expected the history of its epochs, got {error!r}") from error
+    return Saved(state, history)
+
+
+def warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def _newest(path: Path, read: Callable[[Path], T]) -> tuple[Path, T] | None:
+    """(its path, what `read` makes of it) for the newest checkpoint that is whole; None if there is none at all."""
+    paths = _checkpoints(path)
+    for candidate in paths:
+        try:
+            return candidate, read(candidate)
+        except CheckpointError as error:
+            warn(f"{error}; trying the one before it")
+    if paths:
+        raise CheckpointError(f"{path}: expected a whole checkpoint, got {len(paths)} damaged")
+    return None
+
+
+def _checkpoints(path: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(path.glob("checkpoint-*.npz"), reverse=True)
+
+
+def _begun(name: str) -> bool:
+    """Whether a run that was killed before it wrote config.json may have left this file."""
+    return name in (LOCK, FLAGS) or name.endswith(checkpoint.TEMPORARY)
+
+
+def _row(metrics: Metrics) -> str:
+    return json.dumps(metrics._asdict()) + "\n"
+
+
+def _append(path: Path, row: bytes) -> None:
+    """Add a whole row or nothing. Raises RunError."""
+    try:
+        with path.open("ab", buffering=0) as file:
+            size = file.tell()
+            if file.write(row) != len(row):
+                file.truncate(size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunError(f"{path}: expected to add a row, got {error.strerror}") from error

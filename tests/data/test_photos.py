@@ -1,0 +1,176 @@
+"""Photos brought into MNIST's form: what comes out, whatever the light, the paper and the pen."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL")
+
+from PIL import Image
+
+from drawn_digits import coverage, photo
+from jaxmlp.data import DataError, datasets, photos
+
+ACROSS = np.linspace(0, 1, 280)[None, :]
+DOWN = ACROSS.T
+
+
+@pytest.fixture
+def read(tmp_path):
+    """`photos.read` of an array or a Pillow image, saved first."""
+
+    def save_and_read(picture, name="digit.png", **how):
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+        image.save(tmp_path / name, **how)
+        return photos.read(tmp_path / name)
+
+    return save_and_read
+
+
+def likeness(one, other):
+    """The correlation of two images' pixels, the best of moves by one pixel at most."""
+    moved = [np.roll(other, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    return max(np.corrcoef(one.ravel(), m.ravel())[0, 1] for m in moved)
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_the_form_is_that_of_mnist(read, digit):
+    image = read(photo(digit))
+    assert image.shape == (28, 28)
+    assert image.dtype == np.uint8
+    assert image.max() == 255  # ink is bright
+    assert not _frame(image).any()  # on dark
+    rows, columns = np.nonzero(image.any(1))[0], np.nonzero(image.any(0))[0]
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    # MNIST's own centres of mass are at (14, 14), half a pixel about.
+    for axis in (0, 1):
+        centre = np.average(np.arange(28), weights=image.sum(1 - axis, dtype=float))
+        assert abs(centre - 14) <= 0.5
+
+
+def _frame(image):
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+
+
+def test_mnist_centres_its_ink_at_14_14():
+    images = datasets.load().validation.images[:2000].astype(float)
+    mass = images.sum((1, 2))
+    for axis in (1, 2):
+        assert np.mean(images.sum(3 - axis) @ np.arange(28) / mass) == pytest.approx(14, abs=0.05)
+
+
+def test_the_aspect_is_kept(read):
+    picture = np.full((200, 300), 230, np.uint8)
+    picture[60:140, 140:160] = 20  # a bar four times as high as wide
+    image = read(picture)
+    assert np.ptp(np.nonzero(image.any(1))[0]) + 1 == 20
+    assert np.ptp(np.nonzero(image.any(0))[0]) + 1 == 5
+
+
+def test_strokes_are_anti_aliased(read):
+    image = read(photo(0))
+    assert ((image > 20) & (image < 235)).sum() > 20
+
+
+CONDITIONS = {
+    "light on dark": {"ink": 0.95, "paper": 0.1},
+    "gray on gray": {"ink": 0.4, "paper": 0.65},
+    "noise": {"noise": 0.06},
+    "shaded from left to right": {"noise": 0.03, "light": 0.3 + 0.7 * ACROSS * np.ones_like(DOWN)},
+    "shaded from above, light on dark": {
+        "ink": 0.9,
+        "paper": 0.3,
+        "light": 0.5 + 0.5 * DOWN * np.ones_like(ACROSS),
+    },
+    "dark corners": {"light": 1 - 1.2 * ((ACROSS - 0.5) ** 2 + (DOWN - 0.5) ** 2)},
+    "the edge of a shadow": {"light": np.where(ACROSS + 0.3 * DOWN > 0.6, 1, 0.45)},
+    "small, in a corner": {"at": (15, 180), "scale": 80, "pen": 6},
+    "thin pen": {"pen": 4},
+    "large": {"size": 1400, "at": (200, 200), "scale": 1000, "pen": 70},
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("digit", [2, 4, 8])
+def test_the_same_digit_comes_out_under_any_light(read, digit, condition):
+    assert likeness(read(photo(digit)), read(photo(digit, **CONDITIONS[condition]))) > 0.93
+
+
+def test_a_thin_stroke_becomes_as_wide_as_mnists(read):
+    ink = [read(photo(0, pen=pen)).sum() / 255 for pen in (2, 4, 14)]
+    assert ink[0] == pytest.approx(ink[2], rel=0.25)
+    assert ink[1] == pytest.approx(ink[2], rel=0.25)
+
+
+def test_a_speck_does_not_move_the_digit(read):
+    picture = photo(4)
+    clean = read(picture)
+    picture[8:13, 262:267] = 30
+    assert likeness(clean, read(picture)) > 0.99
+
+
+def test_a_digit_of_two_strokes_stays_whole(read):
+    picture = np.full((200, 200), 230, np.uint8)
+    picture[50:150, 60:75] = 20
+    picture[50:90, 120:135] = 20
+    image = read(picture)
+    assert np.count_nonzero(np.diff((image[6] > 128).astype(int)) == 1) == 2
+
+
+def test_what_is_transparent_is_ground(read):
+    plain = read(photo(3))
+    alpha = np.rint(255 * coverage(3)).astype(np.uint8)
+    for ink in (0, 255):  # a pen of either colour on nothing
+        rgba = np.dstack([np.full_like(alpha, ink)] * 3 + [alpha])
+        assert likeness(plain, read(rgba)) > 0.97
+    sheet = Image.fromarray(photo(3)).convert("RGBA").rotate(6, expand=True)  # its corners are transparent
+    assert likeness(read(photo(3, turn=-6)), read(sheet)) > 0.95
+
+
+def test_all_kinds_of_png_and_jpeg(read):
+    gray = photo(5)
+    plain = read(gray)
+    image = Image.fromarray(gray)
+    assert likeness(plain, read(image.convert("RGB"), "digit.jpg", quality=80)) > 0.99
+    assert likeness(plain, read(image.convert("P"))) > 0.99
+    assert likeness(plain, read(image.convert("1", dither=Image.Dither.NONE))) > 0.95
+    assert likeness(plain, read(gray.astype(np.uint16) * 257)) > 0.99
+
+
+def test_a_camera_held_sideways(read):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Orientation: turn by 90 degrees clockwise to see it upright
+    lying = np.rot90(photo(7))
+    assert likeness(read(photo(7)), read(np.ascontiguousarray(lying), "digit.jpg", exif=exif)) > 0.98
+
+
+@pytest.mark.parametrize("empty", ["blank", "noise", "shaded", "one pixel"])
+def test_a_picture_without_ink_is_refused(read, empty):
+    picture = {
+        "blank": np.full((280, 280), 200, np.uint8),
+        "noise": np.clip(200 + 8 * np.random.default_rng(0).standard_normal((280, 280)), 0, 255).astype(np.uint8),
+        "shaded": np.rint(255 * (0.3 + 0.6 * ACROSS) * np.ones_like(DOWN)).astype(np.uint8),
+        "one pixel": np.zeros((1, 1), np.uint8),
+    }[empty]
+    with pytest.raises(DataError, match=r"digit\.png: expected a pen stroke on plain ground, got .* without ink$"):
+        read(picture)
+
+
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>", b"\x89PNG\r\n\x1a\n", "cut"])
+def test_a_file_that_is_no_picture_is_refused(tmp_path, content):
+    path = tmp_path / "digit.png"
+    if content == "cut":
+        Image.fromarray(photo(1, noise=0.1)).save(path)
+        content = path.read_bytes()[:5000]
+    path.write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"expected a PNG or JPEG picture, got one that Pillow refuses: .+"
+    ) as caught:
+        photos.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_picture_of_absurd_size_is_refused_unread(tmp_path):
+    path = tmp_path / "digit.png"
+    Image.new("1", (10_000, 9_000)).save(path)
+    with pytest.raises(DataError, match=r"refuses: .*90000000 pixels"):
+        photos.read(path)

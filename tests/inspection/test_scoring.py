@@ -1,0 +1,90 @@
+"""Outputs, confusion matrix and worst mistakes, against NumPy written from the equations."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmlp.activations import relu, sigmoid
+from jaxmlp.data import DataError
+from jaxmlp.data.datasets import Split
+from jaxmlp.inspection import scoring
+from jaxmlp.inspection.scoring import Mistake, Scores
+from jaxmlp.network import Params
+from jaxmlp.training import epoch
+
+RNG = np.random.default_rng(0)
+D, K, C, N = 20, 6, 3, 2345  # more than two chunks, the last not whole
+PARAMS = Params(*(jnp.asarray(RNG.standard_normal(shape)) for shape in ((D, K), (K,), (K, C), (C,))))
+SPLIT = Split(RNG.integers(0, 256, (N, 4, 5), np.uint8), RNG.integers(0, C, N).astype(np.uint8))
+PHI = (relu, sigmoid)
+
+
+@pytest.fixture(scope="module")
+def scores():
+    return scoring.score(PARAMS, SPLIT, PHI, "here")
+
+
+def by_hand():
+    W1, b1, W2, b2 = map(np.asarray, PARAMS)
+    x1 = np.maximum(SPLIT.images.reshape(N, D) / 255 @ W1 + b1, 0)
+    return 1 / (1 + np.exp(-(x1 @ W2 + b2)))
+
+
+def test_outputs_losses_and_predictions(scores):
+    x2 = by_hand()
+    y = SPLIT.labels[:, None] == np.arange(C)
+    np.testing.assert_allclose(scores.outputs, x2, rtol=1e-12)
+    np.testing.assert_allclose(scores.losses, ((x2 - y) ** 2).sum(1) / 2, rtol=1e-12)
+    np.testing.assert_array_equal(scores.predictions, x2.argmax(1))
+    assert scores.errors == (x2.argmax(1) != SPLIT.labels).sum()
+
+
+def test_agrees_with_what_training_reports(scores):
+    reported = epoch.evaluate(PARAMS, SPLIT.images.reshape(N, D), SPLIT.labels, PHI)
+    assert scores.errors == reported.errors
+    assert scores.losses.mean() == pytest.approx(float(reported.loss), rel=1e-12)
+
+
+def test_confusion_matrix(scores):
+    counts = scoring.confusion_matrix(scores)
+    predictions = by_hand().argmax(1)
+    for label in range(C):
+        for prediction in range(C):
+            assert counts[label, prediction] == sum((SPLIT.labels == label) & (predictions == prediction))
+
+
+def test_worst_mistakes():
+    outputs = np.array([[0.9, 0.1], [0.9, 0.2], [0.2, 0.3], [1.0, 0.0], [0.9, 0.2]])
+    scores = Scores(np.array([0, 1, 1, 1, 1], np.uint8), outputs, np.array([0.01, 0.7, 0.8, 1.0, 0.7]))
+    worst = [
+        Mistake(index=3, label=1, prediction=0, loss=1.0, outputs=[1.0, 0.0]),
+        Mistake(index=1, label=1, prediction=0, loss=0.7, outputs=[0.9, 0.2]),
+        Mistake(index=4, label=1, prediction=0, loss=0.7, outputs=[0.9, 0.2]),
+    ]
+    assert scoring.worst_mistakes(scores, 10) == worst  # no. 2 has a large loss, but is right
+    assert scoring.worst_mistakes(scores, 2) == worst[:2]
+    assert scoring.worst_mistakes(Scores(scores.labels[:1], outputs[:1], scores.losses[:1]), 10) == []
+
+
+def test_refuses_data_of_another_size_or_with_more_classes():
+    with pytest.raises(DataError, match=r"^here: expected images of 20 pixels, one for each input, got 5x5$"):
+        scoring.score(PARAMS, Split(np.zeros((2, 5, 5), np.uint8), np.zeros(2, np.uint8)), PHI, "here")
+    with pytest.raises(DataError, match=r"^here: expected labels below 3, one for each output, got 3$"):
+        scoring.score(PARAMS, Split(SPLIT.images[:1], np.array([3], np.uint8)), PHI, "here")
+
+
+def test_refuses_outputs_that_are_not_finite():
+    with pytest.raises(DataError, match=r"expected finite outputs, got \[nan, .* for image 0"):
+        scoring.outputs(PARAMS._replace(b2=PARAMS.b2.at[0].set(jnp.nan)), SPLIT.images, PHI)
+
+
+def test_gradient_norms_against_the_gradients_written_out():
+    W1, b1, W2, b2 = map(np.asarray, PARAMS)
+    x0 = SPLIT.images.reshape(N, D) / 255
+    z1 = x0 @ W1 + b1
+    x1, x2 = np.maximum(z1, 0), by_hand()
+    delta2 = (x2 - np.eye(C)[SPLIT.labels]) * x2 * (1 - x2)
+    delta1 = (delta2 @ W2.T) * (z1 > 0)
+    leaves = (x0[:, :, None] * delta1[:, None], delta1, x1[:, :, None] * delta2[:, None], delta2)
+    want = np.sqrt(sum((leaf.reshape(N, -1) ** 2).sum(axis=1) for leaf in leaves))
+    np.testing.assert_allclose(scoring.gradient_norms(PARAMS, SPLIT, PHI), want, rtol=1e-12)

@@ -1,0 +1,118 @@
+"""The command as a person types it, and as a program reads it."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import jaxmlp
+from jaxmlp import batch
+from jaxmlp.data import datasets
+
+
+def evaluate(*arguments):
+    command = [sys.executable, "-m", "jaxmlp.evaluate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_json_holds_what_the_network_does(trained_run, few_digits, split):
+    done = evaluate(f"--run_dir={trained_run}", f"--split={split}", "--json")
+    assert done.stderr == ""
+    said = json.loads(done.stdout)
+    params, phi = jaxmlp.load(trained_run)
+    images, labels = getattr(datasets.load(few_digits), split)
+    x2 = np.asarray(batch.forward(params, images.reshape(len(images), -1) / 255, phi).x2)
+    predictions = x2.argmax(1)
+    wrong = predictions != labels
+    losses = ((x2 - np.eye(10)[labels]) ** 2).sum(1) / 2
+
+    assert said["checkpoint"] == str(trained_run / "checkpoint-000008.npz")
+    assert said["data"] == str(few_digits)
+    assert said["split"] == split
+    assert said["examples"] == len(labels)
+    assert said["errors"] == wrong.sum()
+    assert said["loss"] == pytest.approx(losses.mean(), rel=1e-5)
+    counts = np.zeros((10, 10), int)
+    for label, prediction in zip(labels, predictions, strict=True):
+        counts[label, prediction] += 1
+    assert said["confusion_matrix"] == counts.tolist()
+    worst = [i for i in np.argsort(-losses) if wrong[i]][:10]
+    assert [mistake["index"] for mistake in said["worst_mistakes"]] == worst
+    for mistake in said["worst_mistakes"]:
+        assert mistake["label"] == labels[mistake["index"]]
+        assert mistake["prediction"] == predictions[mistake["index"]]
+        assert mistake["loss"] == pytest.approx(losses[mistake["index"]], rel=1e-4)
+        assert mistake["outputs"] == pytest.approx(x2[mistake["index"]].tolist(), abs=1e-5)
+    if split == "test":
+        assert said["errors"] == json.loads((trained_run / "test.json").read_text())["errors"]
+
+
+def test_text_of_a_checkpoint_on_other_data(trained_run):
+    """One file, without its run: MNIST is the data."""
+    done = evaluate(f"--checkpoint={trained_run / 'best.npz'}")
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{trained_run / 'best.npz'} on MNIST"
+    errors = int(lines[1].split()[2].replace(",", ""))
+    assert lines[1].startswith(
+        f"validation errors: {errors:,} of 10,000 ({1 - errors / 10_000:.2%} accuracy), mean loss 0."
+    )
+    counts = np.array([line.split()[1:] for line in lines[5:15]], int)
+    assert counts.sum() == 10_000
+    assert counts.trace() == 10_000 - errors
+    assert len(lines) == 18 + 10
+    index, label, prediction, _, *outputs = lines[18].split()
+    assert label == str(datasets.load().validation.labels[int(index)])
+    assert int(prediction) == np.argmax(np.array(outputs, float)) != int(label)
+
+
+def test_a_file_of_parameters_and_the_data_of_a_run(trained_run, tmp_path):
+    params, _ = jaxmlp.load(trained_run)
+    jaxmlp.save(tmp_path / "mine.npz", params._replace(b2=params.b2.at[4].set(100.0)), "relu,sigmoid")
+    done = evaluate(f"--run_dir={trained_run}", f"--checkpoint={tmp_path / 'mine.npz'}", "--json")
+    said = json.loads(done.stdout)
+    assert said["examples"] == 100
+    assert sum(row[4] for row in said["confusion_matrix"]) == 100
+
+
+MISTAKES = {
+    "no network": ([], 1, "error: --run_dir: expected a run directory, or --checkpoint and a file, got neither"),
+    "a flag of training": (["--run_dir={run}", "--hidden=5"], 1, "error: Unknown command line flag 'hidden'"),
+    "no run": (["--run_dir={tmp}"], 2, "error: {tmp}: expected a run directory, got no config.json"),
+    "a damaged checkpoint": (
+        ["--checkpoint={tmp}/cut.npz"],
+        2,
+        "error: {tmp}/cut.npz: expected a whole checkpoint",
+    ),
+    "another size": (
+        ["--checkpoint={tmp}/two.npz"],
+        2,
+        "error: MNIST: expected images of 2 pixels, one for each input",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_and_an_exit_code(trained_run, tmp_path, case):
+    arguments, code, line = MISTAKES[case]
+    places = {"run": trained_run, "tmp": tmp_path}
+    (tmp_path / "cut.npz").write_bytes((trained_run / "best.npz").read_bytes()[:-7])
+    jaxmlp.save(tmp_path / "two.npz", jaxmlp.Params(*map(np.ones, ((2, 3), 3, (3, 10), 10))))
+    done = evaluate(*(argument.format(**places) for argument in arguments))
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(line.format(**places))
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_checkpoint_before_a_damaged_one_is_used_with_a_warning(trained_run, tmp_path):
+    run_dir = shutil.copytree(trained_run, tmp_path / "run")
+    newest = run_dir / "checkpoint-000008.npz"
+    newest.write_bytes(newest.read_bytes()[:100])
+    done = evaluate(f"--run_dir={run_dir}")
+    assert done.stdout.startswith(f"{run_dir / 'checkpoint-000007.npz'} on ")
+    assert done.stderr.startswith(f"warning: {newest}: expected a whole checkpoint")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,111 @@
+"""Blocked updates against a plain loop of batch.loss_and_gradient, in float64: the same epoch, to rounding."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmlp import activations, batch, network
+from jaxmlp.training import blocked, optimizers
+
+D, C = 12, 3
+OPTIMIZERS = {
+    "sgd": optimizers.sgd(),
+    "weight decay": optimizers.sgd(weight_decay=0.1),
+    "momentum": optimizers.sgd(momentum=0.9),
+    "nesterov, weight decay": optimizers.sgd(momentum=0.8, nesterov=True, weight_decay=0.1),
+}
+
+
+def problem(K, B, steps, optimizer, seed=0):
+    """A state in mid-training (its velocity is not zero), batches, and learning rates that change at every step."""
+    keys = jax.random.split(jax.random.key(seed), 8)
+    params = network.init(keys[0], D, K, C)
+    params = params._replace(b1=jax.random.normal(keys[1], (K,)), b2=jax.random.normal(keys[2], (C,)))
+    optimizer_state = jax.tree.map(lambda a: 0.1 * jax.random.normal(keys[3], a.shape), optimizer.init(params))
+    x = jax.random.uniform(keys[4], (steps, B, D))
+    y = jax.nn.one_hot(jax.random.randint(keys[5], (steps, B), 0, C), C, dtype=x.dtype)
+    return (params, optimizer_state), x, y, jnp.linspace(0.5, 2.0, steps)
+
+
+@partial(jax.jit, static_argnames=("phi", "optimizer"))
+def plain_epoch(state, x, y, learning_rates, phi, optimizer):
+    def step(state, batch_of):
+        params, optimizer_state = state
+        x, y, learning_rate = batch_of
+        loss, gradient = batch.loss_and_gradient(params, x, y, phi)
+        return optimizer.update(gradient, optimizer_state, params, learning_rate), loss
+
+    return jax.lax.scan(step, state, (x, y, learning_rates))
+
+
+@partial(jax.jit, static_argnames=("S", "phi", "optimizer"))
+def blocked_epoch(state, x, y, learning_rates, S, phi, optimizer):
+    def block(state, block_of):
+        x, y, plan = block_of
+        return blocked.update(state, x, y, plan, phi, optimizer)
+
+    in_blocks = [a.reshape(-1, S, *a.shape[1:]) for a in (x, y, learning_rates)]
+    plans = blocked.plan(state, in_blocks[2], optimizer)
+    state, losses = jax.lax.scan(block, state, (*in_blocks[:2], plans))
+    return state, losses.reshape(-1)
+
+
+def assert_same(actual, expected):
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert np.linalg.norm(a - e) <= 1e-10 * np.linalg.norm(e)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(("K", "B", "S"), [(5, 4, 3), (7, 1, 6), (4, 10, 2)])
+def test_an_epoch_of_blocks_is_an_epoch_of_batches(optimizer, K, B, S):
+    state, x, y, learning_rates = problem(K, B, 4 * S, optimizer)
+    expected = plain_epoch(state, x, y, learning_rates, activations.sigmoid, optimizer)
+    actual = blocked_epoch(state, x, y, learning_rates, S, activations.sigmoid, optimizer)
+    assert_same(actual, expected)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), expected[0][0], state[0])
+    assert min(moved) > 1e-2  # the comparison is between parameters that went somewhere
+
+
+@pytest.mark.parametrize("phi", [(activations.tanh, activations.identity), (activations.relu, activations.sigmoid)])
+def test_any_activation(phi):
+    optimizer = OPTIMIZERS["sgd"]
+    state, x, y, learning_rates = problem(5, 4, 12, optimizer)
+    learning_rates = learning_rates / 20
+    expected = plain_epoch(state, x, y, learning_rates, phi, optimizer)
+    assert_same(blocked_epoch(state, x, y, learning_rates, 3, phi, optimizer), expected)
+
+
+def test_float32_stays_float32_and_agrees_to_its_rounding():
+    optimizer = OPTIMIZERS["nesterov, weight decay"]
+    single = jax.tree.map(lambda a: a.astype(jnp.float32), problem(5, 4, 12, optimizer))
+    actual = blocked_epoch(*single, 3, activations.sigmoid, optimizer)
+    expected = plain_epoch(*single, activations.sigmoid, optimizer)
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == jnp.float32
+        assert np.linalg.norm(a - e) <= 1e-5 * np.linalg.norm(e)
+
+
+def test_an_optimizer_that_is_not_linear_is_refused():
+    optimizer = optimizers.adam()
+    state, _, _, learning_rates = problem(5, 4, 12, optimizers.sgd())
+    with pytest.raises(ValueError, match=r"optimizer state: expected nothing but Params .* got AdamState"):
+        blocked.plan((state[0], optimizer.init(state[0])), learning_rates.reshape(4, 3), optimizer)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "batch_size", "momentum", "S"),
+    [
+        (100, 10, False, 8),
+        (100, 10, True, 1),
+        (100, 1, False, 1),
+        (300, 1, False, 80),
+        (300, 10, True, 8),
+        (800, 128, False, 1),
+        (30, 10, False, 1),
+    ],
+)
+def test_blocks_where_they_were_measured_to_win(hidden, batch_size, momentum, S):
+    assert blocked.batches_per_block(hidden, batch_size, momentum) == S

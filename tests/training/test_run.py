@@ -1,0 +1,225 @@
+"""A whole run with its directory: exact resume, damage, refusals, and what the files say."""
+
+import json
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+
+import jaxmlp
+from jaxmlp.training import checkpoint, run, run_directory
+from jaxmlp.training.checkpoint import CheckpointError
+from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.run_directory import RunError
+from jaxmlp.training.stopping import Stopped, StopRequest
+
+CONFIG = Config(hidden=6, epochs=3, batch_size=7, phi="tanh,sigmoid", learning_rate=0.5)
+FLAGS = "--hidden=6\n"
+
+
+class AtOnce(StopRequest):
+    signum = signal.SIGTERM
+
+
+class AfterOne(StopRequest):
+    """Lets one epoch pass."""
+
+    def check(self, text):
+        self.signum = signal.SIGTERM if text.startswith("stopped after") else None
+        super().check(text)
+
+
+def train(path, few_digits, config=CONFIG, stop=None):
+    run.train(config, few_digits, path, FLAGS, stop or StopRequest())
+
+
+def files(path):
+    """All that a run leaves, without its times."""
+    arrays = {p.name: checkpoint.load(p) for p in path.glob("*.npz")}
+    for saved in arrays.values():
+        saved["history"] = timeless(json.loads(saved["history"].tobytes()))
+    rows = timeless(map(json.loads, (path / "metrics.jsonl").read_text().splitlines()))
+    return arrays, rows, (path / "test.json").read_text()
+
+
+def timeless(rows):
+    return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_second")} for row in rows]
+
+
+def assert_same(a, b):
+    np.testing.assert_equal(files(a), files(b))
+
+
+@pytest.fixture(scope="module")
+def whole(few_digits, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    train(path, few_digits)
+    return path
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"momentum": 0.9, "nesterov": True, "schedule": "cosine", "warmup_epochs": 1, "weight_decay": 0.01},
+        {"batches_per_block": 4, "momentum": 0.5},
+        {"optimizer": "adam", "learning_rate": 0.01, "schedule": "cosine", "weight_decay": 0.01},
+        {"train_on_all": True, "seed": 7, "clip_norm": 0.3, "log_noise_scale": True},
+    ],
+    ids=str,
+)
+def test_a_run_stopped_at_every_epoch_ends_with_the_same_bits(few_digits, tmp_path, options):
+    config = Config(**{**vars(CONFIG), **options})
+    train(tmp_path / "whole", few_digits, config)
+    for epoch in (1, 2, 3):
+        with pytest.raises(Stopped, match=f"stopped after epoch {epoch}"):
+            train(tmp_path / "pieces", few_digits, config, AfterOne())
+    train(tmp_path / "pieces", few_digits, config)
+    assert_same(tmp_path / "whole", tmp_path / "pieces")
+
+
+def test_what_a_run_leaves(whole):
+    assert sorted(os.listdir(whole)) == [
+        "best.npz",
+        "checkpoint-000002.npz",
+        "checkpoint-000003.npz",
+        "config.json",
+        "flags.txt",
+        "lock",
+        "metrics.jsonl",
+        "test.json",
+    ]
+    assert (whole / "flags.txt").read_text() == FLAGS
+    assert run_directory.read_config(whole)["config"] == vars(CONFIG)
+    rows = [json.loads(row) for row in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    best = json.loads(checkpoint.load(whole / "best.npz")["history"].tobytes())[-1]
+    assert best["validation_errors"] == min(row["validation_errors"] for row in rows)
+
+
+def test_a_finished_run_reads_the_test_set_no_more(copy, few_digits, capsys):
+    (copy / "test.json").write_text('{"epoch": 3, "errors": 7, "examples": 200}')
+    train(copy, few_digits)
+    assert "test errors: 7 of 200" in capsys.readouterr().out
+
+
+def test_more_epochs_may_be_asked_for_with_a_constant_schedule(copy, few_digits, tmp_path):
+    longer = Config(**{**vars(CONFIG), "epochs": 4})
+    train(copy, few_digits, longer)
+    train(tmp_path / "longer", few_digits, longer)
+    assert_same(copy, tmp_path / "longer")
+    assert run_directory.read_config(copy)["config"]["epochs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden", 7),
+        ("phi", "sigmoid"),
+        ("optimizer", "adam"),
+        ("seed", 1),
+        ("batch_size", 8),
+        ("learning_rate", 1.0),
+    ],
+)
+def test_another_flag_is_refused_by_name(copy, few_digits, name, value):
+    before = {p: p.read_bytes() for p in copy.iterdir()}
+    with pytest.raises(ConfigError, match=f"^{name}: expected {getattr(CONFIG, name)!r}, .* begun, got {value!r}$"):
+        train(copy, few_digits, Config(**{**vars(CONFIG), name: value}))
+    assert {p: p.read_bytes() for p in copy.iterdir()} == before
+
+
+def test_another_number_of_epochs_is_refused_where_the_schedule_depends_on_it(few_digits, tmp_path):
+    config = Config(**{**vars(CONFIG), "schedule": "cosine"})
+    with pytest.raises(Stopped):
+        train(tmp_path / "run", few_digits, config, AtOnce())
+    with pytest.raises(ConfigError, match=r"^epochs: expected 3"):
+        train(tmp_path / "run", few_digits, Config(**{**vars(config), "epochs": 4}))
+
+
+def test_other_data_are_refused(copy, few_digits, tmp_path):
+    other = shutil.copytree(few_digits, tmp_path / "other")
+    images = bytearray((other / "t10k-images-idx3-ubyte").read_bytes())
+    images[-1] ^= 1
+    (other / "t10k-images-idx3-ubyte").write_bytes(images)
+    with pytest.raises(RunError, match=r"expected t10k-images-idx3-ubyte of SHA-256 [0-9a-f]{64}, as .*, got "):
+        train(copy, other)
+
+
+def test_another_machine_is_warned_of(copy, few_digits, capsys):
+    said = json.loads((copy / "config.json").read_text())
+    said["environment"] |= {"jaxlib": "0.0.1", "CPU count": 96, "git revision": "another"}
+    (copy / "config.json").write_text(json.dumps(said))
+    train(copy, few_digits)
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == 2
+    assert "jaxlib was 0.0.1, is " in warnings[0]
+    assert "CPU count was 96, is " in warnings[1]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(whole, copy, few_digits, capsys):
+    last = copy / "checkpoint-000003.npz"
+    last.write_bytes(last.read_bytes()[:-1000])
+    (copy / "checkpoint-000004.npz.tmp").write_bytes(b"torn")
+    with (copy / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 4, "train_lo')  # a torn row
+    train(copy, few_digits)
+    assert f"warning: {last}: expected a whole checkpoint" in capsys.readouterr().err
+    assert_same(whole, copy)
+    assert not list(copy.glob("*.tmp"))
+
+
+def test_with_no_whole_checkpoint_it_is_an_error(copy, few_digits):
+    for path in copy.glob("checkpoint-*.npz"):
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="expected a whole checkpoint, got 2 damaged"):
+        train(copy, few_digits)
+
+
+def test_a_second_writer_is_refused(whole, few_digits):
+    with run_directory.opened(whole), pytest.raises(RunError, match="only writer"):
+        train(whole, few_digits)
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path, few_digits):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(RunError, match=r"expected a run directory or an empty one, got a folder with thesis\.tex"):
+        train(tmp_path, few_digits)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_file_for_a_folder(tmp_path, few_digits):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="expected a folder to write in, got File exists"):
+        train(tmp_path / "file", few_digits)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"config": 1}'])
+def test_a_damaged_config_is_one_error(copy, few_digits, content):
+    (copy / "config.json").write_text(content)
+    with pytest.raises(RunError, match=r"config\.json: expected "):
+        train(copy, few_digits)
+
+
+def test_a_run_without_its_row_file_gets_it_again(copy, whole, few_digits):
+    (copy / "metrics.jsonl").unlink()
+    train(copy, few_digits)
+    assert_same(whole, copy)
+
+
+def test_load_gives_the_parameters_of_the_newest_checkpoint(whole, copy, capsys):
+    params, (hidden, output) = jaxmlp.load(whole)
+    saved = checkpoint.load(whole / "checkpoint-000003.npz")
+    assert all((getattr(params, leaf) == saved[f"params.{leaf}"]).all() for leaf in params._fields)
+    assert (hidden, output) == (jaxmlp.activations.tanh, jaxmlp.activations.sigmoid)
+    (copy / "checkpoint-000003.npz").write_bytes(b"")
+    older, _ = jaxmlp.load(copy)
+    np.testing.assert_array_equal(older.W1, checkpoint.load(copy / "checkpoint-000002.npz")["params.W1"])
+    assert "warning" in capsys.readouterr().err
