@@ -13,7 +13,6 @@ from timing import Timing, interleaved
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = [sys.executable, "-m", "jaxmlp.train", "--flagfile=jaxmlp/recipes/quick.flags"]
-CACHE_FLAG = "--compilation_cache_dir"
 PEERS = {"torch": "peer_torch.py", "sklearn": "peer_sklearn.py"}
 TARGET = 0.97
 
@@ -31,33 +30,33 @@ class Row(NamedTuple):
 
 def run(peers: list[str], rounds: int) -> list[Row]:
     """Raises Failed."""
-    with tempfile.TemporaryDirectory(prefix="bench-cache-") as folder:
-        commands = _ours(Path(folder)) | {
-            name: partial(_command, [sys.executable, f"tools/{PEERS[name]}"]) for name in PEERS if name in peers
-        }
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        commands = _ours(Path(folder)) | {name: partial(_script, PEERS[name]) for name in PEERS if name in peers}
         accuracies: dict[str, list[float]] = {name: [] for name in commands}
 
         def call(name: str) -> None:
             accuracies[name].append(_test_accuracy(commands[name]()))
 
         timings = interleaved({name: partial(call, name) for name in commands}, rounds)
-        shown = {name: " ".join(["python", *command()[1:]]) for name, command in commands.items()}
+        shown = {name: " ".join(command()) for name, command in commands.items()}
     return [Row(name, shown[name], min(accuracies[name]), timings[name]) for name in commands]
 
 
 def _ours(folder: Path) -> dict[str, Callable[[], list[str]]]:
     """With an empty compilation cache each time, and with one that the untimed first run fills."""
-    known = subprocess.run([*QUICK, "--helpfull"], cwd=ROOT, capture_output=True, text=True).stdout
-    if CACHE_FLAG not in known:
-        return {"jaxmlp": partial(_command, QUICK)}
+
+    def command(cache: Path | str) -> list[str]:
+        run_dir = Path(tempfile.mkdtemp(dir=folder), "run")  # a new one, or the run would go on
+        return [*QUICK, f"--run_dir={run_dir}", f"--compilation_cache_dir={cache}"]
+
     return {
-        "jaxmlp, cold": lambda: [*QUICK, f"{CACHE_FLAG}={tempfile.mkdtemp(dir=folder)}"],
-        "jaxmlp, warm": lambda: [*QUICK, f"{CACHE_FLAG}={folder / 'warm'}"],
+        "jaxmlp, cold": lambda: command(tempfile.mkdtemp(dir=folder)),
+        "jaxmlp, warm": lambda: command(folder / "warm"),
     }
 
 
-def _command(command: list[str]) -> list[str]:
-    return command
+def _script(name: str) -> list[str]:
+    return [sys.executable, f"tools/{name}"]
 
 
 def _test_accuracy(command: list[str]) -> float:
