@@ -142,17 +142,17 @@ NETWORK = [
 ]
 
 BATCH = [
-    Mutant("mean_W1_is_a_sum", "batch", "x0.T @ delta1 / n", "x0.T @ delta1"),
+    Mutant("mean_W1_is_a_sum", "batch", "delta1.T @ x0 / n", "delta1.T @ x0"),
     Mutant("mean_b1_is_a_sum", "batch", "jnp.mean(delta1, axis=0)", "jnp.sum(delta1, axis=0)"),
     Mutant("mean_W2_is_a_sum", "batch", "x1.T @ delta2 / n", "x1.T @ delta2"),
     Mutant("mean_b2_is_a_sum", "batch", "jnp.mean(delta2, axis=0)", "jnp.sum(delta2, axis=0)"),
     Mutant("n_is_D", "batch", "n = x0.shape[0]", "n = x0.shape[1]"),
     Mutant("n_less_one", "batch", "n = x0.shape[0]", "n = max(x0.shape[0] - 1, 1)"),
-    Mutant("mean_W1_of_50000_examples", "batch", "x0.T @ delta1 / n", "x0[:50000].T @ delta1[:50000] / n"),
-    Mutant("mean_W1_sign", "batch", "x0.T @ delta1 / n", "-x0.T @ delta1 / n"),
-    Mutant("mean_W1_zero_column", "batch", "x0.T @ delta1 / n", "(x0.T @ delta1 / n).at[:, -1].set(0)"),
-    Mutant("mean_W1_of_x1", "batch", "x0.T @ delta1", "x1.T @ delta1"),
-    Mutant("mean_W1_transposed", "batch", "x0.T @ delta1", "(x0.T @ delta1).T"),
+    Mutant("mean_W1_of_50000_examples", "batch", "delta1.T @ x0 / n", "delta1[:50000].T @ x0[:50000] / n"),
+    Mutant("mean_W1_sign", "batch", "delta1.T @ x0 / n", "-delta1.T @ x0 / n"),
+    Mutant("mean_W1_zero_column", "batch", "(delta1.T @ x0 / n).T", "(delta1.T @ x0 / n).T.at[:, -1].set(0)"),
+    Mutant("mean_W1_of_x1", "batch", "delta1.T @ x0", "delta1.T @ x1"),
+    Mutant("mean_W1_transposed", "batch", "(delta1.T @ x0 / n).T", "(delta1.T @ x0 / n)"),
     Mutant("mean_W2_of_z1", "batch", "x1.T @ delta2", "z1.T @ delta2"),
     Mutant("mean_W2_of_delta1", "batch", "x1.T @ delta2", "x1.T @ delta1"),
     Mutant("mean_b1_zero", "batch", "b1=jnp.mean(delta1, axis=0)", "b1=jnp.zeros_like(delta1[0])"),
@@ -198,7 +198,7 @@ BATCH = [
         "return gradient(trace, deltas), mean_loss(trace, y)",
     ),
     Mutant("phi_not_static", "batch", 'partial(jax.jit, static_argnames="phi")', "partial(jax.jit)"),
-    Mutant("per_example_W1", "batch", "x0.T @ delta1 / n", "jnp.mean(jax.vmap(jnp.outer)(x0, delta1), axis=0)"),
+    Mutant("per_example_W1", "batch", "(delta1.T @ x0 / n).T", "jnp.mean(jax.vmap(jnp.outer)(x0, delta1), axis=0)"),
     Mutant("per_example_W2", "batch", "x1.T @ delta2 / n", "jnp.mean(x1[:, :, None] * delta2[:, None, :], axis=0)"),
     Mutant(
         "batch_forward_unchecked",
