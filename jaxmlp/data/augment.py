@@ -22,7 +22,7 @@ from jax.scipy.ndimage import map_coordinates
 
 from jaxmlp.checks import check_array
 
-# Two arrays, not one: on a CPU stacking them takes longer than smoothing them.
+# Two arrays, not one: on a CPU, stacking them takes as long as smoothing them.
 Displacement = tuple[jax.Array, jax.Array]
 
 TRUNCATE = 4.0  # the Gaussian ends at this many σ, as in SciPy
