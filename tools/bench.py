@@ -166,11 +166,11 @@ def _size_results(result: bench_training.Result) -> dict[str, Any]:
 
 def _costs(rounds: int) -> list[dict[str, Any]]:
     train, hidden_sizes = datasets.load().train, QUICK_COSTS_HIDDEN if QUICK.value else COSTS_HIDDEN
-    print(f"\nOne jitted function each, forward and backward pass included; n = {bench_costs.N}, float32; medians")
     print(
-        f"(min-max) of {rounds}. x grad: of one loss_and_gradient. MB: temporaries at their peak. *: autodiff timed"
+        f"\nOne jitted function each, forward and backward pass included; n = {bench_costs.N}, float32; medians of"
     )
-    print("in part and scaled, its MB those of the part.")
+    print(f"{rounds} (min-max; autodiff's are in the JSON). x grad: of one loss_and_gradient. MB: temporaries at")
+    print("their peak. *: autodiff timed in part and scaled, its MB those of the part.")
     return [_cost_results(hidden, train, rounds) for hidden in hidden_sizes]
 
 
@@ -179,14 +179,14 @@ def _cost_results(hidden: int, train: datasets.Split, rounds: int) -> dict[str, 
     rows, others = bench_costs.run(hidden, train, rounds), bystanders.share()
     print(f"\n784-{hidden}-10{_busy(others)}")
     _print_table(
-        ["", "ms", "x grad", "MB", "autodiff, ms", "MB", "faster", "smaller"],
+        ["", "ms", "x grad", "MB", "autodiff", "MB", "faster", "smaller"],
         [
             [
                 row.name + "*" * row.in_part,
                 row.ours.timing.text(1e-3),
                 f"{_ratio(row.ours.timing, row.gradient):.2f}",
                 f"{row.ours.temporaries / 1e6:.1f}",
-                _milliseconds(row.autodiff.timing),
+                _time(row.autodiff.timing.median),
                 f"{row.autodiff.temporaries / 1e6:,.1f}",
                 f"{digits(_ratio(row.autodiff.timing, row.ours.timing))}x",
                 _smaller(row),
@@ -214,11 +214,9 @@ def _cost_results(hidden: int, train: datasets.Split, rounds: int) -> dict[str, 
     }
 
 
-def _milliseconds(timing: Timing) -> str:
-    """In ms, or, with its name, in a unit that fits what nobody would wait for."""
-    if timing.median < 10:
-        return timing.text(1e-3)
-    return f"{timing.text()} s" if timing.median < 1000 else f"{timing.text(3600)} h"
+def _time(seconds: float) -> str:
+    unit, size = ("ms", 1e-3) if seconds < 10 else ("s", 1.0) if seconds < 1000 else ("h", 3600.0)
+    return f"{digits(seconds / size)} {unit}"
 
 
 def _smaller(row: bench_costs.Row) -> str:

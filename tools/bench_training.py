@@ -113,7 +113,7 @@ def _refuse_disagreement(errors: dict[Contender, float | None]) -> None:
     for contender, error in errors.items():
         if error is not None and not error <= TOLERANCE:
             raise Disagreement(
-                f"{contender.name}: expected the weights of the equations after {CHECKED_BATCHES} batches, to "
+                f"{contender.name}: expected the weights of NumPy in float64 after {CHECKED_BATCHES} batches, to "
                 f"{TOLERANCE:g} of their change, got {error:.1e}; nothing is timed"
             )
 
