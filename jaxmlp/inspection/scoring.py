@@ -13,7 +13,7 @@ from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Split
 from jaxmlp.data.idx import DataError
 from jaxmlp.network import Params
-from jaxmlp.training.epoch import SCORED_AT_ONCE
+from jaxmlp.training.epoch import SCORED_AT_ONCE, floats, unit
 
 
 class Scores(NamedTuple):
@@ -60,7 +60,7 @@ def outputs(params: Params, images: npt.NDArray[np.uint8], phi: Phi) -> npt.NDAr
 @partial(jax.jit, static_argnames="phi")
 def _outputs(params: Params, images: jax.Array, phi: Phi) -> jax.Array:
     def output(pixels: jax.Array) -> jax.Array:
-        return network.forward(params, pixels.astype(params.W1.dtype) / 255, phi).x2
+        return network.forward(params, unit(params, pixels), phi).x2
 
     x2: jax.Array = jax.lax.map(output, images, batch_size=SCORED_AT_ONCE)
     return x2
@@ -89,8 +89,7 @@ def gradient_norms(params: Params, split: Split, phi: Phi) -> npt.NDArray[np.flo
     for start in range(0, len(split.labels), SCORED_AT_ONCE):
         chunk = slice(start, start + SCORED_AT_ONCE)
         images = split.images[chunk]
-        x = (images.reshape(len(images), -1) / 255).astype(params.W1.dtype)
-        y = np.eye(params.b2.shape[0], dtype=params.W1.dtype)[split.labels[chunk]]
+        x, y = floats(params, images.reshape(len(images), -1), split.labels[chunk])
         trace = batch.forward(params, x, phi)
         norms.append(np.asarray(statistics.gradient_norms(trace, batch.backward(params, trace, y, phi))))
     return np.concatenate(norms)

@@ -94,7 +94,7 @@ def _step(state: State, batch_of: tuple[jax.Array, jax.Array, jax.Array], settin
     """One update of a flipped state by one batch: its pixels, labels and learning rate."""
     pixels, label, learning_rate = batch_of
     params = _flipped(state.params)
-    x, y = _floats(params, pixels, label)
+    x, y = floats(params, pixels, label)
     trace = batch.forward(params, x, settings.phi)
     deltas = batch.backward(params, trace, y, settings.phi)
     if settings.clip_norm:
@@ -112,8 +112,8 @@ def _step(state: State, batch_of: tuple[jax.Array, jax.Array, jax.Array], settin
 def _flipped(tree: Tree) -> Tree:
     """`tree` with every W1 in it transposed.
 
-    A loop that carries W1 as (K, D) adds to it δ1 x0ᵀ, a product that XLA computes faster than x0 δ1ᵀ: up to seven
-    times at B = 1.
+    A loop that carries W1 as (K, D) adds to it δ1 x0ᵀ, a product that XLA computes faster than x0 δ1ᵀ: at K = 30 and
+    B = 1 an epoch then takes a third of the time.
     """
     return jax.tree.map(
         lambda node: node._replace(W1=node.W1.T) if isinstance(node, Params) else node,
@@ -132,7 +132,7 @@ def _scan_blocks(
 
     def block(state: blocked.State, block_of: Any) -> tuple[blocked.State, jax.Array]:
         pixels, label, plan = block_of
-        x, y = _floats(state[0], pixels, label)
+        x, y = floats(state[0], pixels, label)
         return blocked.update(state, x, y, plan, phi, optimizer)
 
     end, losses = jax.lax.scan(block, tuple(state), (pixels, label, plans))
@@ -151,7 +151,7 @@ def evaluate(params: Params, images: jax.Array, labels: jax.Array, phi: Phi) -> 
     """Every example is scored, and the errors are counted exactly, in chunks that bound the memory."""
 
     def score(example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        x0, y = _floats(params, *example)
+        x0, y = floats(params, *example)
         x2 = network.forward(params, x0, phi).x2
         return network.squared_error(x2, y), jnp.argmax(x2) != jnp.argmax(y)
 
@@ -159,10 +159,15 @@ def evaluate(params: Params, images: jax.Array, labels: jax.Array, phi: Phi) -> 
     return Score(jnp.mean(losses), jnp.sum(wrong))
 
 
-def _floats(params: Params, pixels: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(pixels in [0, 1], the one-hot label), in the dtype of the parameters."""
+def floats(params: Params, pixels: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(pixels in [0, 1], the one-hot label), in the dtype of the parameters; with any leading axes."""
     dtype, classes = params.b2.dtype, params.b2.shape[0]
-    floats = pixels.astype(dtype) / 255, jax.nn.one_hot(label, classes, dtype=dtype)
+    pair = unit(params, pixels), jax.nn.one_hot(label, classes, dtype=dtype)
     # Without the barrier XLA converts a pixel anew for every hidden unit.
-    x, y = jax.lax.optimization_barrier(floats)  # type: ignore[no-untyped-call]
+    x, y = jax.lax.optimization_barrier(pair)  # type: ignore[no-untyped-call]
     return x, y
+
+
+def unit(params: Params, pixels: jax.Array) -> jax.Array:
+    """Pixels of 0 to 255 brought to [0, 1], in the dtype of the parameters."""
+    return pixels.astype(params.b2.dtype) / 255
