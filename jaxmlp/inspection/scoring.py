@@ -5,6 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -88,8 +89,8 @@ def gradient_norms(params: Params, split: Split, phi: Phi) -> npt.NDArray[np.flo
     norms = []
     for start in range(0, len(split.labels), SCORED_AT_ONCE):
         chunk = slice(start, start + SCORED_AT_ONCE)
-        images = split.images[chunk]
-        x, y = floats(params, images.reshape(len(images), -1), split.labels[chunk])
+        images, labels = jnp.asarray(split.images[chunk]), jnp.asarray(split.labels[chunk])
+        x, y = floats(params, images.reshape(len(images), -1), labels)
         trace = batch.forward(params, x, phi)
         norms.append(np.asarray(statistics.gradient_norms(trace, batch.backward(params, trace, y, phi))))
     return np.concatenate(norms)

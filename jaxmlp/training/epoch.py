@@ -112,8 +112,8 @@ def _step(state: State, batch_of: tuple[jax.Array, jax.Array, jax.Array], settin
 def _flipped(tree: Tree) -> Tree:
     """`tree` with every W1 in it transposed.
 
-    A loop that carries W1 as (K, D) adds to it δ1 x0ᵀ, a product that XLA computes faster than x0 δ1ᵀ: at K = 30 and
-    B = 1 an epoch then takes a third of the time.
+    A loop that carries W1 as (K, D) adds to it δ1 x0ᵀ, a product that XLA computes faster than x0 δ1ᵀ: at K = 30
+    and B = 1 an epoch then takes a third of the time.
     """
     return jax.tree.map(
         lambda node: node._replace(W1=node.W1.T) if isinstance(node, Params) else node,
