@@ -16,14 +16,16 @@ import pytest
 
 from jaxmlp.training import checkpoint
 
-EPOCHS = 40
+EPOCHS = 100  # whose lines fill a pipe twice: no run is over while its first lines are being read
+PIPE = 4096
 LATEST = 1.0  # seconds after the first sign of life until which a kill may come
 
 
 def start(few_digits, run_dir, *arguments):
     command = [sys.executable, "-u", "-m", "jaxmlp.train", f"--data_dir={few_digits}", f"--run_dir={run_dir}"]
     options = ["--hidden=8", f"--epochs={EPOCHS}", "--momentum=0.5", "--learning_rate=0.5", *arguments]
-    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "pipesize": PIPE}
+    return subprocess.Popen([*command, *options], **pipes, text=True)
 
 
 def finish(process):
