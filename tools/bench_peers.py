@@ -1,9 +1,9 @@
 """The contenders: the same training as jaxmlp's, the ways a user would otherwise take.
 
 Each is prepared for a Task and gives a Run. All take float32 from the task's weights through the task's examples in
-the task's order, sigmoid in both layers, plain SGD on the mean of L, and add up the loss on their way. jaxmlp and
-`grad` also shuffle, gather and convert the uint8 images, as training does; the others find the task shuffled
-and converted, at no cost.
+the order of the epoch, sigmoid in both layers, plain SGD on the mean of L, and add up the loss on their way. Each
+holds the examples as it likes best, jaxmlp and `grad` as uint8, the others as floats made beforehand; bringing them
+into the order of the epoch is part of the run, as it is part of training.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ from jaxmlp.activations import sigmoid
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config
-from jaxmlp.training.epoch import order
 
 Floats = npt.NDArray[Any]
+SEED = 0
 Weights = list[Floats]  # W1 (D, K), b1, W2 (K, C), b2
 Run = Callable[
     [int], Weights
@@ -37,9 +37,13 @@ class Task:
     hidden: int
     batch_size: int
     learning_rate: float
-    pixels: npt.NDArray[np.uint8]  # (n, D), in the order of training
+    pixels: npt.NDArray[np.uint8]  # (n, D)
     labels: npt.NDArray[np.uint8]  # (n,)
     weights: Weights  # float32; float64 for a reference
+
+    def order(self, n: int) -> npt.NDArray[np.int32]:
+        """The order in which the first n examples are trained on: jaxmlp's in its first epoch."""
+        return loop.order(SEED, 0, n)
 
     @cached_property
     def floats(self) -> tuple[Floats, Floats]:
@@ -59,14 +63,18 @@ class Contender(NamedTuple):
 
 def ours(task: Task) -> Run:
     config = Config(
-        hidden=task.hidden, batch_size=task.batch_size, learning_rate=task.learning_rate, phi="sigmoid", epochs=1
+        hidden=task.hidden,
+        batch_size=task.batch_size,
+        learning_rate=task.learning_rate,
+        phi="sigmoid",
+        epochs=1,
+        seed=SEED,
     )
 
     @cache
     def program(n: int) -> loop.Program:
         few = Split(task.pixels[:10], task.labels[:10])
-        train = Split(*_unshuffled(_order_key(config.seed), task.pixels[:n], task.labels[:n]))
-        return loop.prepare(config, Dataset(train, few, few, 10, {}))
+        return loop.prepare(config, Dataset(Split(task.pixels[:n], task.labels[:n]), few, few, 10, {}))
 
     @cache
     def first_state(n: int) -> Any:
@@ -81,7 +89,6 @@ def ours(task: Task) -> Run:
 
 def grad_scan(task: Task) -> Run:
     B = task.batch_size
-    key = _order_key(0)
 
     def step(params: Params, batch_of: tuple[jax.Array, jax.Array]) -> tuple[Params, jax.Array]:
         pixels, labels = batch_of
@@ -89,8 +96,7 @@ def grad_scan(task: Task) -> Run:
         return _descended(params, x, y, task.learning_rate)
 
     @partial(jax.jit, donate_argnums=0)
-    def epoch(params: Params, pixels: jax.Array, labels: jax.Array) -> tuple[Params, jax.Array]:
-        rows = order(key, 0, len(labels))
+    def epoch(params: Params, pixels: jax.Array, labels: jax.Array, rows: jax.Array) -> tuple[Params, jax.Array]:
         params, losses = jax.lax.scan(
             step, params, (pixels[rows].reshape(-1, B, pixels.shape[1]), labels[rows].reshape(-1, B))
         )
@@ -98,7 +104,7 @@ def grad_scan(task: Task) -> Run:
 
     @cache
     def data(n: int) -> Any:
-        return jax.device_put(_unshuffled(key, task.pixels[:n], task.labels[:n]))
+        return jax.device_put((task.pixels[:n], task.labels[:n], task.order(n)))
 
     def run(n: int) -> Weights:
         params, _ = epoch(_params(task), *data(n))
@@ -113,9 +119,10 @@ def step_loop(task: Task) -> Run:
     step = jax.jit(partial(_descended, learning_rate=task.learning_rate), donate_argnums=0)
 
     def run(n: int) -> Weights:
-        params, total = _params(task), 0.0
+        params, total, order = _params(task), 0.0, task.order(n)
         for i in range(0, n, B):
-            params, loss = step(params, x[i : i + B], y[i : i + B])
+            rows = order[i : i + B]
+            params, loss = step(params, x[rows], y[rows])
             total += loss
         return [np.asarray(leaf) for leaf in params]
 
@@ -140,8 +147,10 @@ def numpy_loop(task: Task) -> Run:
         x1, delta1 = (np.empty((B, len(b1)), W1.dtype) for _ in range(2))
         x2, delta2 = (np.empty((B, len(b2)), W1.dtype) for _ in range(2))
         step1, step2, total = np.empty_like(W1), np.empty_like(W2), 0.0
+        order = task.order(n)
         for i in range(0, n, B):
-            x0, y = all_x[i : i + B], all_y[i : i + B]
+            rows = order[i : i + B]
+            x0, y = all_x[rows], all_y[rows]
             np.dot(x0, W1, out=x1)
             x1 += b1  # F1
             activate(x1)  # F2
@@ -193,9 +202,11 @@ def torch_loop(task: Task, compiled: bool = False) -> Run:
             for parameter, leaf in zip(model.parameters(), task.weights, strict=True):
                 parameter.copy_(torch.from_numpy(leaf.T))  # a Linear holds (out, in)
         total = torch.zeros((), device=device)
+        order = torch.from_numpy(task.order(n)).to(device)
         for i in range(0, n, B):
+            rows = order[i : i + B]
             optimizer.zero_grad()
-            loss = loss_of(x[i : i + B], y[i : i + B])
+            loss = loss_of(x[rows], y[rows])
             loss.backward()
             optimizer.step()
             total += loss.detach()
@@ -219,7 +230,7 @@ def sklearn_fit(task: Task) -> Run:
             learning_rate_init=task.learning_rate,
             momentum=0.0,
             nesterovs_momentum=False,
-            shuffle=False,
+            shuffle=True,
             random_state=0,
         )
         model.partial_fit(x[:n], task.labels[:n], classes=np.arange(10))
@@ -247,17 +258,3 @@ def _descended(params: Params, x: jax.Array, y: jax.Array, learning_rate: float)
 def _params(task: Task) -> Params:
     """A copy on the device, to be donated."""
     return Params(*map(jnp.array, task.weights))
-
-
-def _order_key(seed: int) -> jax.Array:
-    """The key of loop.prepare's order; a wrong one would show in the check of the weights."""
-    return jax.random.split(jax.random.key(seed))[1]
-
-
-def _unshuffled(key: jax.Array, *arrays: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
-    """What the first epoch's shuffling turns into `arrays`."""
-    rows = np.asarray(order(key, 0, len(arrays[0])))
-    before = [np.empty_like(array) for array in arrays]
-    for shuffled, array in zip(before, arrays, strict=True):
-        shuffled[rows] = array
-    return before

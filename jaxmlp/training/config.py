@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from jaxmlp.activations import ACTIVATIONS, Phi, named
+from jaxmlp.data.augment import Distortion
 from jaxmlp.training.blocked import batches_per_block
 from jaxmlp.training.optimizers import Optimizer, adam, sgd
 
@@ -38,6 +39,14 @@ def _fraction(default: float, help: str) -> Any:
     return _option(default, help, "a number >= 0 and < 1", lambda v: 0 <= v < 1)
 
 
+def _amount(help: str) -> Any:
+    return _option(0.0, help, "a finite number >= 0", lambda v: isfinite(v) and v >= 0)
+
+
+def _positive(default: float, help: str) -> Any:
+    return _option(default, help, "a finite number > 0", lambda v: isfinite(v) and v > 0)
+
+
 @dataclass(frozen=True)
 class Config:
     """The hyperparameters of a run. Raises ConfigError on a value out of range."""
@@ -51,12 +60,7 @@ class Config:
     )
     batch_size: int = _integer(10, "examples in a batch", 1, 1_000_000)
     epochs: int = _integer(30, "passes over the training data", 0, 1_000_000)
-    learning_rate: float = _option(
-        3.0,
-        "the learning rate, at its peak if a schedule changes it",
-        "a finite number > 0",
-        lambda v: isfinite(v) and v > 0,
-    )
+    learning_rate: float = _positive(3.0, "the learning rate, at its peak if a schedule changes it")
     schedule: str = _choice("constant", "of the learning rate after warm-up", "constant", "cosine")
     warmup_epochs: int = _integer(0, "epochs in which the learning rate rises linearly to its peak", 0, 1_000_000)
     optimizer: str = _choice("sgd", "how a gradient becomes a step", "sgd", "adam")
@@ -64,26 +68,26 @@ class Config:
     nesterov: bool = _switch("Nesterov's momentum, for sgd")
     beta1: float = _fraction(0.9, "adam's decay of the mean of gradients")
     beta2: float = _fraction(0.999, "adam's decay of the mean of squared gradients")
-    epsilon: float = _option(
-        1e-8, "adam's addition to the root of that mean", "a finite number > 0", lambda v: isfinite(v) and v > 0
+    epsilon: float = _positive(1e-8, "adam's addition to the root of that mean")
+    weight_decay: float = _amount(
+        "decoupled weight decay: each step shrinks W1 and W2 by 1 - learning_rate * weight_decay"
     )
-    weight_decay: float = _option(
-        0.0,
-        "decoupled weight decay: each step shrinks W1 and W2 by 1 - learning_rate * weight_decay",
-        "a finite number >= 0",
-        lambda v: isfinite(v) and v >= 0,
-    )
-    clip_norm: float = _option(
-        0.0,
-        "scale each example's gradient down to this norm if it is longer; 0 clips nothing",
-        "a finite number >= 0",
-        lambda v: isfinite(v) and v >= 0,
-    )
+    clip_norm: float = _amount("scale each example's gradient down to this norm if it is longer; 0 clips nothing")
+    elastic: float = _amount("elastic distortion: pixels that smoothed noise from (-1, 1) is multiplied by")
+    elastic_sigma: float = _positive(5.0, "pixels, the width of the Gaussian that smooths it")
+    rotation: float = _amount("distort each image: turn it by up to so many degrees, either way")
+    scale: float = _fraction(0.0, "stretch its height and its width by 1 - scale to 1 + scale, each for itself")
+    shear: float = _amount("move a row sideways by up to so many pixels for each pixel from the middle")
+    shift: float = _amount("move it by up to so many pixels, down or up and to either side")
+    input_dropout: float = _fraction(0.0, "the probability with which a step leaves out a pixel")
+    hidden_dropout: float = _fraction(0.0, "the probability with which a step leaves out a hidden unit")
     batches_per_block: int = _integer(
         0, "sgd's batches that share their large products (1: each alone; 0: what is fastest)", 0, 10_000
     )
     log_noise_scale: bool = _switch("add the gradient noise scale to each epoch's record")
-    seed: int = _integer(0, "decides the first weights and the order of the examples", 0, 2**32 - 1)
+    seed: int = _integer(
+        0, "decides the first weights, the order of the examples, distortions and dropout", 0, 2**32 - 1
+    )
     train_on_all: bool = _switch("train on the whole training file, validation examples included")
 
     def __post_init__(self) -> None:
@@ -99,8 +103,11 @@ class Config:
         if self.log_noise_scale and self.batch_size == 1:
             raise ConfigError("log_noise_scale", "a batch_size of 2 or more with it", "batch_size 1")
         if self.batches_per_block > 1 and not self._blockable:
-            got = "adam" if self.optimizer == "adam" else "clip_norm or log_noise_scale"
-            raise ConfigError("batches_per_block", "sgd without clip_norm and log_noise_scale where it is > 1", got)
+            raise ConfigError(
+                "batches_per_block",
+                "1, or sgd without clip_norm, log_noise_scale, distortions and dropout",
+                self.batches_per_block,
+            )
         if self.nesterov and not self.momentum:
             raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
 
@@ -111,13 +118,19 @@ class Config:
 
     @property
     def _blockable(self) -> bool:
-        return self.optimizer == "sgd" and not self.clip_norm and not self.log_noise_scale
+        plain = not (self.clip_norm or self.log_noise_scale or self.input_dropout or self.hidden_dropout)
+        return self.optimizer == "sgd" and plain and self.distortion() is None
 
     def block_size(self, backend: str) -> int:
         """The number of batches in a block of blocked.py; 1 for none. The choice was measured on CPUs alone."""
         if self.batches_per_block or not self._blockable or backend != "cpu":
             return self.batches_per_block or 1
         return batches_per_block(self.hidden, self.batch_size, self.momentum > 0)
+
+    def distortion(self) -> Distortion | None:
+        """Of every training image; None where all its amounts are 0."""
+        affine = self.rotation, self.scale, self.shear, self.shift
+        return Distortion(self.elastic, self.elastic_sigma, *affine) if self.elastic or any(affine) else None
 
     def activation(self) -> Phi:
         return named(self.phi)

@@ -1,6 +1,6 @@
 """What runs on the device: one epoch as one scan, and the scoring of a data set. Pure and jitted.
 
-Images are uint8 (n, D) on the device and become floats in [0, 1] inside a step; labels are uint8 (n,).
+Images are uint8 on the device and become floats in [0, 1] inside a step; labels are uint8 (n,).
 """
 
 from functools import partial
@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmlp import batch, network, statistics
+from jaxmlp import batch, dropout, network, statistics
 from jaxmlp.activations import Phi
-from jaxmlp.network import Params
+from jaxmlp.data.augment import Distortion, distort
+from jaxmlp.network import Deltas, Params, Trace
 from jaxmlp.statistics import NoiseScale
 from jaxmlp.training import blocked
 from jaxmlp.training.optimizers import Optimizer, Tree
@@ -34,7 +35,10 @@ class Settings(NamedTuple):
     optimizer: Optimizer
     clip_norm: float = 0.0  # of each example's gradient, if > 0
     log_noise_scale: bool = False
-    batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, and neither of the above
+    distortion: Distortion | None = None  # of each image, anew every epoch
+    input_dropout: float = 0.0  # the probability that a pixel is left out
+    hidden_dropout: float = 0.0  # the same of a hidden unit
+    batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, and none of the above
 
 
 class State(NamedTuple):
@@ -44,36 +48,37 @@ class State(NamedTuple):
     optimizer: Any
 
 
-def order(key: jax.Array, epoch: int | jax.Array, n: int) -> jax.Array:
-    """The order in which epoch number `epoch` sees its n examples: a function of (key, epoch) alone."""
-    return jax.random.permutation(jax.random.fold_in(key, epoch), n)
-
-
 @partial(jax.jit, static_argnames="settings", donate_argnames="state")
 def train_epoch(
     state: State,
     images: jax.Array,
     labels: jax.Array,
-    key: jax.Array,
-    epoch: jax.Array,
+    rows: jax.Array,
     learning_rates: jax.Array,
+    key: jax.Array,
     settings: Settings,
 ) -> tuple[State, Seen]:
-    """One pass over the n examples in batches, and what it saw of them as they were met.
+    """One pass over the n examples in batches, in the order `rows`, and what it saw of them as they were met.
 
-    `learning_rates` has one entry a step, ceil(n / batch_size) of them. The last batch holds the n mod batch_size
-    examples that remain, if any, and its gradient is the mean over those. `state` is donated.
+    Images are (n, D), or (n, H, W) with H · W = D, which a distortion needs. `learning_rates` has one entry a step,
+    ceil(n / batch_size) of them. The last batch holds the n mod batch_size examples that remain, if any, and its
+    gradient is the mean over those. Distortions and masks are drawn from `key`. `state` is donated.
     """
     n, B, S = images.shape[0], settings.batch_size, settings.batches_per_block
     whole = n // B
     in_blocks = whole // S * S if S > 1 else 0
-    rows = order(key, epoch, n)
     pixels, label = images[rows], labels[rows]  # one gather for the epoch, not one a step
+    keys = jax.random.split(key, len(learning_rates))
 
-    def batches(start: int, stop: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def batches(start: int, stop: int) -> Batch:
         part = slice(start * B, stop * B)
         shape = stop - start, B
-        return pixels[part].reshape(*shape, images.shape[1]), label[part].reshape(shape), learning_rates[start:stop]
+        return Batch(
+            pixels[part].reshape(*shape, *images.shape[1:]),
+            label[part].reshape(shape),
+            learning_rates[start:stop],
+            keys[start:stop],
+        )
 
     loss = jnp.zeros((), state.params.b2.dtype)
     if in_blocks:
@@ -84,19 +89,26 @@ def train_epoch(
     state, seen = jax.lax.scan(step, state, batches(in_blocks, whole))
     loss += jnp.sum(seen.loss) * B
     if remaining := n - whole * B:
-        state, last = step(state, (pixels[-remaining:], label[-remaining:], learning_rates[-1]))
+        state, last = step(state, Batch(pixels[-remaining:], label[-remaining:], learning_rates[-1], keys[-1]))
         loss += last.loss * remaining
     noise = jax.tree.map(jnp.mean, seen.noise)  # over the whole batches
     return _flipped(state), Seen(loss / n, noise)
 
 
-def _step(state: State, batch_of: tuple[jax.Array, jax.Array, jax.Array], settings: Settings) -> tuple[State, Seen]:
-    """One update of a flipped state by one batch: its pixels, labels and learning rate."""
-    pixels, label, learning_rate = batch_of
+class Batch(NamedTuple):
+    """The input of a step; with a leading axis, of a scan over steps."""
+
+    pixels: jax.Array  # (B, D) or (B, H, W), uint8
+    label: jax.Array  # (B,), uint8
+    learning_rate: jax.Array
+    key: jax.Array
+
+
+def _step(state: State, given: Batch, settings: Settings) -> tuple[State, Seen]:
+    """One update of a flipped state by one batch."""
     params = _flipped(state.params)
-    x, y = floats(params, pixels, label)
-    trace = batch.forward(params, x, settings.phi)
-    deltas = batch.backward(params, trace, y, settings.phi)
+    x, y = floats(params, given.pixels, given.label)
+    trace, deltas = _explicit(params, x, y, given.key, settings)
     if settings.clip_norm:
         gradient = statistics.clipped_gradient(trace, deltas, settings.clip_norm)
     else:
@@ -105,8 +117,26 @@ def _step(state: State, batch_of: tuple[jax.Array, jax.Array, jax.Array], settin
         loss=batch.mean_loss(trace, y),
         noise=statistics.noise_scale(trace, deltas) if settings.log_noise_scale else None,
     )
-    update = settings.optimizer.update(_flipped(gradient), state.optimizer, state.params, learning_rate)
+    update = settings.optimizer.update(_flipped(gradient), state.optimizer, state.params, given.learning_rate)
     return State(*update), seen
+
+
+def _explicit(
+    params: Params, x: jax.Array, y: jax.Array, key: jax.Array, settings: Settings
+) -> tuple[Trace, Deltas]:
+    """The trace and the deltas of a batch of floats, distorted and masked as the settings say."""
+    distortion_key, input_key, hidden_key = jax.random.split(key, 3)
+    if settings.distortion is not None:
+        x = distort(distortion_key, x, settings.distortion)
+    x = x.reshape(len(x), -1)
+    if settings.input_dropout:
+        x *= dropout.mask(input_key, x.shape, settings.input_dropout, x.dtype)
+    if not settings.hidden_dropout:
+        trace = batch.forward(params, x, settings.phi)
+        return trace, batch.backward(params, trace, y, settings.phi)
+    m = dropout.mask(hidden_key, (len(x), len(params.b1)), settings.hidden_dropout, x.dtype)
+    trace = dropout.forward(params, x, m, settings.phi)
+    return trace, dropout.backward(params, trace, m, y, settings.phi)
 
 
 def _flipped(tree: Tree) -> Tree:
@@ -122,20 +152,18 @@ def _flipped(tree: Tree) -> Tree:
     )
 
 
-def _scan_blocks(
-    state: State, batches: tuple[jax.Array, jax.Array, jax.Array], settings: Settings
-) -> tuple[State, jax.Array]:
+def _scan_blocks(state: State, batches: Batch, settings: Settings) -> tuple[State, jax.Array]:
     """The updates by these batches, a block at a time, and their losses."""
     phi, optimizer = settings.phi, settings.optimizer
-    pixels, label, learning_rates = (a.reshape(-1, settings.batches_per_block, *a.shape[1:]) for a in batches)
-    plans = blocked.plan(tuple(state), learning_rates, optimizer)
+    blocks = jax.tree.map(lambda a: a.reshape(-1, settings.batches_per_block, *a.shape[1:]), batches)
+    plans = blocked.plan(tuple(state), blocks.learning_rate, optimizer)
 
     def block(state: blocked.State, block_of: Any) -> tuple[blocked.State, jax.Array]:
-        pixels, label, plan = block_of
-        x, y = floats(state[0], pixels, label)
-        return blocked.update(state, x, y, plan, phi, optimizer)
+        given, plan = block_of
+        x, y = floats(state[0], given.pixels, given.label)
+        return blocked.update(state, x.reshape(*y.shape[:2], -1), y, plan, phi, optimizer)
 
-    end, losses = jax.lax.scan(block, tuple(state), (pixels, label, plans))
+    end, losses = jax.lax.scan(block, tuple(state), (blocks, plans))
     return State(*end), losses
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxmlp import activations
+from jaxmlp.data.augment import Distortion
 from jaxmlp.training.config import Config, ConfigError
 
 
@@ -28,6 +29,14 @@ from jaxmlp.training.config import Config, ConfigError
         "weight_decay": (-1e-4, float("nan"), float("inf")),
         "batches_per_block": (-1, 1.5),
         "clip_norm": (-1.0, float("nan"), float("inf")),
+        "elastic": (-38.0, float("nan"), float("inf")),
+        "elastic_sigma": (0.0, -5.0, float("inf")),
+        "rotation": (-1.0, float("nan")),
+        "scale": (-0.1, 1.0),
+        "shear": (-0.1, float("inf")),
+        "shift": (-1.0, "1"),
+        "input_dropout": (-0.1, 1.0),
+        "hidden_dropout": (-0.1, 1.0, float("nan")),
         "seed": (-1, 2**64, 2**32),
         "train_on_all": ("yes",),
     }.items(),
@@ -44,9 +53,20 @@ def test_adam_takes_no_momentum():
         Config(optimizer="adam", momentum=0.9)
 
 
-@pytest.mark.parametrize("option", [{"optimizer": "adam"}, {"clip_norm": 0.1}, {"log_noise_scale": True}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"optimizer": "adam"},
+        {"clip_norm": 0.1},
+        {"log_noise_scale": True},
+        {"rotation": 10.0},
+        {"elastic": 38.0},
+        {"input_dropout": 0.2},
+        {"hidden_dropout": 0.5},
+    ],
+)
 def test_only_plain_sgd_goes_in_blocks(option):
-    with pytest.raises(ConfigError, match=r"^batches_per_block: expected sgd without"):
+    with pytest.raises(ConfigError, match=r"^batches_per_block: expected 1, or sgd without .*, got 2"):
         Config(batches_per_block=2, **option)
     assert Config(hidden=100, **option).block_size("cpu") == 1
 
@@ -94,3 +114,11 @@ def test_the_optimizer_is_the_one_of_the_options(options, step):
     weight = jnp.ones((1, 1))
     after, _ = optimizer.update(2 * weight, optimizer.init(weight), weight, jnp.asarray(1.0))
     assert after[0, 0] - 1 == pytest.approx(step)
+
+
+def test_an_image_is_distorted_as_the_flags_say():
+    assert Config().distortion() is None
+    assert Config(elastic_sigma=4.0).distortion() is None
+    amounts = {"rotation": 10.0, "scale": 0.1, "shear": 0.2, "shift": 1.5}
+    assert Config(elastic=30.0, elastic_sigma=4.0, **amounts).distortion() == Distortion(30.0, 4.0, **amounts)
+    assert Config(shift=1.0).distortion() == Distortion(alpha=0.0, shift=1.0)

@@ -72,6 +72,14 @@ def copy(whole, tmp_path):
         {"batches_per_block": 4, "momentum": 0.5},
         {"optimizer": "adam", "learning_rate": 0.01, "schedule": "cosine", "weight_decay": 0.01},
         {"train_on_all": True, "seed": 7, "clip_norm": 0.3, "log_noise_scale": True},
+        {
+            "elastic": 30.0,
+            "rotation": 10.0,
+            "shift": 1.0,
+            "input_dropout": 0.2,
+            "hidden_dropout": 0.5,
+            "momentum": 0.9,
+        },
     ],
     ids=str,
 )
@@ -127,6 +135,8 @@ def test_more_epochs_may_be_asked_for_with_a_constant_schedule(copy, few_digits,
         ("seed", 1),
         ("batch_size", 8),
         ("learning_rate", 1.0),
+        ("elastic", 30.0),
+        ("hidden_dropout", 0.5),
     ],
 )
 def test_another_flag_is_refused_by_name(copy, few_digits, name, value):
