@@ -1,7 +1,8 @@
-"""python -m jaxmlp.evaluate: errors, confusion matrix and worst mistakes of a run's network.
+"""python -m jaxmlp.evaluate: errors, confusion matrix and worst mistakes of a run's network, or of a committee.
 
 The network is that of the newest whole checkpoint of --run_dir, or of the file --checkpoint; the data are those of
---run_dir, or of --data_dir, or else MNIST.
+--run_dir, or of --data_dir, or else MNIST. Run directories after the flags, in its place, are the members of a
+committee, whose output is the mean of theirs; its data are those of --data_dir, or else MNIST.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ from absl import flags
 
 from jaxmlp import commands
 from jaxmlp.inspection import evaluation
+from jaxmlp.training import run_directory
 
 commands.define_network_flags()
 DATA_DIR = flags.DEFINE_string("data_dir", None, "a folder with four IDX files named as MNIST's; empty for MNIST")
@@ -17,11 +19,15 @@ SPLIT = flags.DEFINE_enum("split", "validation", ["validation", "test"], "the pa
 JSON = flags.DEFINE_bool("json", False, "print one JSON object, for programs")
 
 
-def main() -> None:
+def main(*members: str) -> None:
+    if members and (flags.FLAGS["run_dir"].value or flags.FLAGS["checkpoint"].value):
+        message = f"expected run directories, or --run_dir or --checkpoint, got {members[0]!r} as well as a flag"
+        commands.fail(message, commands.WRONG_FLAGS)
     data_dir = Path(DATA_DIR.value) if DATA_DIR.value else None
-    result = evaluation.evaluate(commands.network_file(), data_dir, SPLIT.value)
+    checkpoints = [run_directory.newest(Path(member))[0] for member in members] or [commands.network_file()]
+    result = evaluation.evaluate(checkpoints, data_dir, SPLIT.value)
     print(evaluation.as_json(result) if JSON.value else evaluation.as_text(result))
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    commands.run(main, operands=True)

@@ -30,7 +30,8 @@ def test_json_holds_what_the_network_does(trained_run, few_digits, split):
     wrong = predictions != labels
     losses = ((x2 - np.eye(10)[labels]) ** 2).sum(1) / 2
 
-    assert said["checkpoint"] == str(trained_run / "checkpoint-000008.npz")
+    assert said["checkpoints"] == [str(trained_run / "checkpoint-000008.npz")]
+    assert said["errors_of_each"] == [wrong.sum()]
     assert said["data"] == str(few_digits)
     assert said["split"] == split
     assert said["examples"] == len(labels)
@@ -79,9 +80,42 @@ def test_a_file_of_parameters_and_the_data_of_a_run(trained_run, tmp_path):
     assert sum(row[4] for row in said["confusion_matrix"]) == 100
 
 
+def test_a_committee(trained_run, few_digits, tmp_path):
+    """The mean of two networks' outputs; the second is the first with its outputs moved round by one class."""
+    other = shutil.copytree(trained_run, tmp_path / "other")
+    params, phi = jaxmlp.load(trained_run)
+    turned = params._replace(W2=np.roll(params.W2, 1, 1), b2=np.roll(params.b2, 1))
+    for file in other.glob("*.npz"):
+        jaxmlp.save(file, turned, "relu,sigmoid")
+    done = evaluate(f"--data_dir={few_digits}", "--split=test", "--json", trained_run, other)
+    assert done.stderr == ""
+    said = json.loads(done.stdout)
+    images, labels = datasets.load(few_digits).test
+    x2 = np.asarray(batch.forward(params, images.reshape(len(images), -1) / 255, phi).x2)
+    mean = (x2 + np.roll(x2, 1, 1)) / 2
+    assert said["checkpoints"] == [str(run / "checkpoint-000008.npz") for run in (trained_run, other)]
+    assert said["errors_of_each"] == [np.sum(each.argmax(1) != labels) for each in (x2, np.roll(x2, 1, 1))]
+    assert said["errors"] == np.sum(mean.argmax(1) != labels)
+    assert said["loss"] == pytest.approx(((mean - np.eye(10)[labels]) ** 2).sum(1).mean() / 2, rel=1e-5)
+    text = evaluate(f"--data_dir={few_digits}", "--split=test", trained_run, other).stdout.splitlines()
+    assert text[1] == f"{other / 'checkpoint-000008.npz'}: {said['errors_of_each'][1]} errors"
+    assert text[2] == f"their committee on {few_digits}"
+
+
 MISTAKES = {
     "no network": ([], 1, "error: --run_dir: expected a run directory, or --checkpoint and a file, got neither"),
     "a flag of training": (["--run_dir={run}", "--hidden=5"], 1, "error: Unknown command line flag 'hidden'"),
+    "a committee and a run": (["--run_dir={run}", "{run}"], 1, "error: expected run directories, or --run_dir or"),
+    "a committee with no run": (
+        ["{run}", "{tmp}"],
+        2,
+        "error: {tmp}: expected a run directory, got no config.json",
+    ),
+    "a committee of unequal networks": (
+        ["--data_dir={digits}", "{run}", "{tmp}/more"],
+        2,
+        "error: the committee: expected networks of as many outputs each, got 10 and 11",
+    ),
     "no run": (["--run_dir={tmp}"], 2, "error: {tmp}: expected a run directory, got no config.json"),
     "a damaged checkpoint": (
         ["--checkpoint={tmp}/cut.npz"],
@@ -97,9 +131,11 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_one_line_and_an_exit_code(trained_run, tmp_path, case):
+def test_a_mistake_is_one_line_and_an_exit_code(trained_run, few_digits, tmp_path, case):
     arguments, code, line = MISTAKES[case]
-    places = {"run": trained_run, "tmp": tmp_path}
+    places = {"run": trained_run, "digits": few_digits, "tmp": tmp_path}
+    for file in shutil.copytree(trained_run, tmp_path / "more").glob("*.npz"):
+        jaxmlp.save(file, jaxmlp.Params(*map(np.ones, ((784, 3), 3, (3, 11), 11))))
     (tmp_path / "cut.npz").write_bytes((trained_run / "best.npz").read_bytes()[:-7])
     jaxmlp.save(tmp_path / "two.npz", jaxmlp.Params(*map(np.ones, ((2, 3), 3, (3, 10), 10))))
     done = evaluate(*(argument.format(**places) for argument in arguments))

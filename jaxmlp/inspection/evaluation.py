@@ -1,6 +1,7 @@
-"""A network held against a split of a data set: the numbers, as text for people and as JSON for programs."""
+"""Networks held against a split of a data set: the numbers, as text for people and as JSON for programs."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -16,32 +17,35 @@ WORST = 10
 class Evaluation(NamedTuple):
     """The fields are those of the JSON object."""
 
-    checkpoint: str
+    checkpoints: list[str]  # one, or the members of a committee
     data: str  # the folder, or MNIST
     split: str  # validation or test
     examples: int
     errors: int
+    errors_of_each: list[int]  # the members' own
     loss: float  # the mean of L
     confusion_matrix: list[list[int]]  # [label][prediction]
     worst_mistakes: list[Mistake]
 
 
-def evaluate(checkpoint: Path, data_dir: Path | None, split: str) -> Evaluation:
-    """Score the parameters in the file `checkpoint` on the split of the set in `data_dir`, MNIST without one.
+def evaluate(checkpoints: Sequence[Path], data_dir: Path | None, split: str) -> Evaluation:
+    """Score the network in the file `checkpoints`, or the mean output of several, on the split of a set.
 
-    Raises DataError, CheckpointError.
+    The set is that in `data_dir`, MNIST without one. Raises DataError, CheckpointError.
     """
-    params, phi = storage.load(checkpoint)
+    networks = [storage.load(checkpoint) for checkpoint in checkpoints]
     dataset = datasets.load(data_dir)
     examples = {"validation": dataset.validation, "test": dataset.test}[split]
     data = str(data_dir or "MNIST")
-    scores = scoring.score(params, examples, phi, data)
+    members = [scoring.score(params, examples, phi, data) for params, phi in networks]
+    scores = scoring.committee(members)
     return Evaluation(
-        checkpoint=str(checkpoint),
+        checkpoints=[str(checkpoint) for checkpoint in checkpoints],
         data=data,
         split=split,
         examples=len(scores.labels),
         errors=scores.errors,
+        errors_of_each=[member.errors for member in members],
         loss=float(scores.losses.mean()),
         confusion_matrix=scoring.confusion_matrix(scores).tolist(),
         worst_mistakes=scoring.worst_mistakes(scores, WORST),
@@ -59,7 +63,7 @@ def as_text(evaluation: Evaluation) -> str:
     classes = range(len(evaluation.confusion_matrix))
     width = max(5, len(str(examples)) + 1)
     lines = [
-        f"{evaluation.checkpoint} on {evaluation.data}",
+        *_networks(evaluation),
         f"{evaluation.split} errors: {errors:,} of {examples:,} ({1 - errors / examples:.2%} accuracy), "
         f"mean loss {evaluation.loss:.5f}",
         "",
@@ -78,3 +82,11 @@ def as_text(evaluation: Evaluation) -> str:
             ),
         ]
     return "\n".join(lines)
+
+
+def _networks(evaluation: Evaluation) -> list[str]:
+    checkpoints, data = evaluation.checkpoints, evaluation.data
+    if len(checkpoints) == 1:
+        return [f"{checkpoints[0]} on {data}"]
+    each = zip(checkpoints, evaluation.errors_of_each, strict=True)
+    return [*(f"{checkpoint}: {errors:,} errors" for checkpoint, errors in each), f"their committee on {data}"]

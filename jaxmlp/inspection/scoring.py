@@ -1,5 +1,6 @@
 """What a network says of a data set: its outputs, which classes it confuses, its worst mistakes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -78,10 +79,26 @@ def score(params: Params, split: Split, phi: Phi, source: str) -> Scores:
         raise DataError(f"{source}: expected images of {inputs} pixels, one for each input, got {height}x{width}")
     if split.labels.max() >= classes:
         raise DataError(f"{source}: expected labels below {classes}, one for each output, got {split.labels.max()}")
-    x2 = outputs(params, split.images, phi)
-    y = np.eye(classes, dtype=x2.dtype)[split.labels]
+    return _scored(outputs(params, split.images, phi), split.labels)
+
+
+def committee(members: Sequence[Scores]) -> Scores:
+    """The scores of the mean of the members' outputs, which are of the same examples.
+
+    Raises DataError if they have not the same number of outputs.
+    """
+    counts = sorted({member.outputs.shape[1] for member in members})
+    if len(counts) > 1:
+        raise DataError(
+            f"the committee: expected networks of as many outputs each, got {counts[0]} and {counts[-1]}"
+        )
+    return _scored(np.mean([member.outputs for member in members], axis=0), members[0].labels)
+
+
+def _scored(x2: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) -> Scores:
+    y = np.eye(x2.shape[1], dtype=x2.dtype)[labels]
     losses = jax.lax.map(lambda pair: network.squared_error(*pair), (x2, y), batch_size=SCORED_AT_ONCE)
-    return Scores(split.labels, x2, np.asarray(losses))
+    return Scores(labels, x2, np.asarray(losses))
 
 
 def gradient_norms(params: Params, split: Split, phi: Phi) -> npt.NDArray[np.floating]:
