@@ -463,4 +463,61 @@ CURVATURE = [
     Mutant("tangent_kernel_transposed_in_the_classes", "curvature", '"nkj,mlj->nkml"', '"nlj,mkj->nkml"'),
 ]
 
-MUTANTS = [*ACTIVATIONS, *NETWORK, *BATCH, *CHECKS, *STATISTICS, *SECOND_ORDER, *CURVATURE]
+DROPOUT = [
+    Mutant("mask_without_its_factor", "dropout", ".astype(dtype) / (1 - rate)", ".astype(dtype)"),
+    Mutant("mask_of_the_wrong_rate", "dropout", "bernoulli(key, 1 - rate, shape)", "bernoulli(key, rate, shape)"),
+    Mutant("F2_without_the_mask", "dropout", "lambda z: m * phi(z)", "lambda z: phi(z)"),
+    Mutant("B2_without_the_mask", "dropout", "lambda z: m * phi.prime(z)", "lambda z: phi.prime(z)"),
+    Mutant(
+        "second_derivative_without_the_mask", "dropout", "lambda z: m * phi.second(z)", "lambda z: phi.second(z)"
+    ),
+    Mutant(
+        "output_masked_too",
+        "dropout",
+        "return masked(hidden, m), output",
+        "return masked(hidden, m), masked(output, m[:4])",
+    ),
+    Mutant("masks_of_any_shape", "dropout", "(*lead, params.b1.shape[0])", "m.shape"),
+    Mutant("masks_of_any_dtype_backward", "dropout", "trace.z1.shape, params.b1.dtype", "trace.z1.shape, m.dtype"),
+]
+
+EPOCH = [
+    Mutant("distortion_never_applied", "training.epoch", "if settings.distortion is not None", "if False"),
+    Mutant("distortion_and_input_mask_share_a_key", "training.epoch", "mask(input_key", "mask(distortion_key"),
+    Mutant("both_masks_share_a_key", "training.epoch", "mask(hidden_key", "mask(input_key"),
+    Mutant("one_key_for_every_step", "training.epoch", "keys[start:stop],", "keys[:1].repeat(stop - start),"),
+    Mutant(
+        "last_batch_with_the_first_key",
+        "training.epoch",
+        "learning_rates[-1], keys[-1]",
+        "learning_rates[-1], keys[0]",
+    ),
+    Mutant(
+        "rates_of_the_dropouts_swapped",
+        "training.epoch",
+        "len(params.b1)), settings.hidden_dropout",
+        "len(params.b1)), settings.input_dropout",
+    ),
+    Mutant(
+        "last_batch_forgotten_in_the_loss",
+        "training.epoch",
+        "loss += last.loss * remaining",
+        "loss += 0 * last.loss",
+    ),
+    Mutant("clipping_forgotten", "training.epoch", "if settings.clip_norm:", "if False:"),
+    Mutant("order_ignored", "training.epoch", "images[rows], labels[rows]", "images, labels"),
+    Mutant("labels_in_another_order", "training.epoch", "images[rows], labels[rows]", "images[rows], labels"),
+    Mutant("every_epoch_in_one_order", "training.loop", "default_rng([seed, epoch])", "default_rng([seed, 0])"),
+    Mutant("every_seed_in_one_order", "training.loop", "default_rng([seed, epoch])", "default_rng([0, epoch])"),
+]
+
+BLOCKED = [
+    Mutant("earlier_deltas_unused", "training.blocked", "z1 = known + from_deltas @ delta1s", "z1 = known"),
+    Mutant("Gram_matrix_a_sum", "training.blocked", ".reshape(S, B, S * B) / B", ".reshape(S, B, S * B)"),
+    Mutant("bias_left_out_of_the_Gram_matrix", "training.blocked", " + on_b1[:, None, m:, None])", ")"),
+]
+
+MUTANTS = [
+    *(*ACTIVATIONS, *NETWORK, *BATCH, *CHECKS, *STATISTICS, *SECOND_ORDER, *CURVATURE),
+    *(*DROPOUT, *EPOCH, *BLOCKED),
+]

@@ -55,14 +55,19 @@ class Distortion:
 
 
 @partial(jax.jit, static_argnames="distortion")
-def distort(key: jax.Array, images: jax.Array, distortion: Distortion) -> jax.Array:
+def distort(
+    key: jax.Array, images: jax.Array, distortion: Distortion, strength: float | jax.Array = 1.0
+) -> jax.Array:
     """The images (n, H, W), each distorted at random; their shape and dtype stay.
+
+    `strength` multiplies every displacement: training may weaken its distortions as it goes on.
 
     A result is a weighted mean of pixels and background: images in [0, 1] stay there, up to rounding. Raises
     ValueError while tracing on images of another shape or dtype.
     """
     check_array("images", images, ("n", "H", "W"))
-    return sample(images, displacement(key, images.shape, distortion))
+    down, right = displacement(key, images.shape, distortion)
+    return sample(images, (strength * down, strength * right))
 
 
 def displacement(key: jax.Array, shape: tuple[int, ...], distortion: Distortion) -> Displacement:

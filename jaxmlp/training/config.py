@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from jaxmlp.activations import ACTIVATIONS, Phi, named
 from jaxmlp.data.augment import Distortion
 from jaxmlp.training.blocked import batches_per_block
@@ -79,6 +81,12 @@ class Config:
     scale: float = _fraction(0.0, "stretch its height and its width by 1 - scale to 1 + scale, each for itself")
     shear: float = _amount("move a row sideways by up to so many pixels for each pixel from the middle")
     shift: float = _amount("move it by up to so many pixels, down or up and to either side")
+    distortion_end: float = _option(
+        1.0,
+        "the part of the distortions' strength that is left in the last epoch, to which it falls linearly",
+        "a number from 0 to 1",
+        lambda v: 0 <= v <= 1,
+    )
     input_dropout: float = _fraction(0.0, "the probability with which a step leaves out a pixel")
     hidden_dropout: float = _fraction(0.0, "the probability with which a step leaves out a hidden unit")
     batches_per_block: int = _integer(
@@ -131,6 +139,15 @@ class Config:
         """Of every training image; None where all its amounts are 0."""
         affine = self.rotation, self.scale, self.shear, self.shift
         return Distortion(self.elastic, self.elastic_sigma, *affine) if self.elastic or any(affine) else None
+
+    def distortion_strength(self, epoch: int) -> np.float32:
+        """1 in epoch 0, distortion_end in the last."""
+        return np.float32(1 - (1 - self.distortion_end) * epoch / max(self.epochs - 1, 1))
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether what an epoch does depends on how many there are."""
+        return self.schedule != "constant" or self.distortion_end != 1
 
     def activation(self) -> Phi:
         return named(self.phi)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxmlp import batch, dropout, network, statistics
 from jaxmlp.activations import Phi
 from jaxmlp.data.augment import Distortion, distort
-from jaxmlp.network import Deltas, Params, Trace
+from jaxmlp.network import Params
 from jaxmlp.statistics import NoiseScale
 from jaxmlp.training import blocked
 from jaxmlp.training.optimizers import Optimizer, Tree
@@ -56,13 +56,15 @@ def train_epoch(
     rows: jax.Array,
     learning_rates: jax.Array,
     key: jax.Array,
+    strength: jax.Array,
     settings: Settings,
 ) -> tuple[State, Seen]:
     """One pass over the n examples in batches, in the order `rows`, and what it saw of them as they were met.
 
     Images are (n, D), or (n, H, W) with H · W = D, which a distortion needs. `learning_rates` has one entry a step,
     ceil(n / batch_size) of them. The last batch holds the n mod batch_size examples that remain, if any, and its
-    gradient is the mean over those. Distortions and masks are drawn from `key`. `state` is donated.
+    gradient is the mean over those. Distortions (of this `strength`, a scalar) and masks are drawn from `key`.
+    `state` is donated.
     """
     n, B, S = images.shape[0], settings.batch_size, settings.batches_per_block
     whole = n // B
@@ -84,7 +86,7 @@ def train_epoch(
     if in_blocks:
         state, losses = _scan_blocks(state, batches(0, in_blocks), settings)
         loss += jnp.sum(losses) * B
-    step = partial(_step, settings=settings)
+    step = partial(_step, strength=strength, settings=settings)
     state = _flipped(state)
     state, seen = jax.lax.scan(step, state, batches(in_blocks, whole))
     loss += jnp.sum(seen.loss) * B
@@ -104,11 +106,23 @@ class Batch(NamedTuple):
     key: jax.Array
 
 
-def _step(state: State, given: Batch, settings: Settings) -> tuple[State, Seen]:
+def _step(state: State, given: Batch, strength: jax.Array, settings: Settings) -> tuple[State, Seen]:
     """One update of a flipped state by one batch."""
     params = _flipped(state.params)
     x, y = floats(params, given.pixels, given.label)
-    trace, deltas = _explicit(params, x, y, given.key, settings)
+    distortion_key, input_key, hidden_key = jax.random.split(given.key, 3)
+    if settings.distortion is not None:
+        x = distort(distortion_key, x, settings.distortion, strength)
+    x = x.reshape(len(x), -1)
+    if settings.input_dropout:
+        x *= dropout.mask(input_key, x.shape, settings.input_dropout, x.dtype)
+    if settings.hidden_dropout:
+        m = dropout.mask(hidden_key, (len(x), len(params.b1)), settings.hidden_dropout, x.dtype)
+        trace = dropout.forward(params, x, m, settings.phi)
+        deltas = dropout.backward(params, trace, m, y, settings.phi)
+    else:
+        trace = batch.forward(params, x, settings.phi)
+        deltas = batch.backward(params, trace, y, settings.phi)
     if settings.clip_norm:
         gradient = statistics.clipped_gradient(trace, deltas, settings.clip_norm)
     else:
@@ -119,24 +133,6 @@ def _step(state: State, given: Batch, settings: Settings) -> tuple[State, Seen]:
     )
     update = settings.optimizer.update(_flipped(gradient), state.optimizer, state.params, given.learning_rate)
     return State(*update), seen
-
-
-def _explicit(
-    params: Params, x: jax.Array, y: jax.Array, key: jax.Array, settings: Settings
-) -> tuple[Trace, Deltas]:
-    """The trace and the deltas of a batch of floats, distorted and masked as the settings say."""
-    distortion_key, input_key, hidden_key = jax.random.split(key, 3)
-    if settings.distortion is not None:
-        x = distort(distortion_key, x, settings.distortion)
-    x = x.reshape(len(x), -1)
-    if settings.input_dropout:
-        x *= dropout.mask(input_key, x.shape, settings.input_dropout, x.dtype)
-    if not settings.hidden_dropout:
-        trace = batch.forward(params, x, settings.phi)
-        return trace, batch.backward(params, trace, y, settings.phi)
-    m = dropout.mask(hidden_key, (len(x), len(params.b1)), settings.hidden_dropout, x.dtype)
-    trace = dropout.forward(params, x, m, settings.phi)
-    return trace, dropout.backward(params, trace, m, y, settings.phi)
 
 
 def _flipped(tree: Tree) -> Tree:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -96,14 +96,9 @@ def prepare(config: Config, dataset: Dataset) -> Program:
     state = jax.eval_shape(init)
     images, labels = jax.device_put(dataset.train.images), jax.device_put(dataset.train.labels)
 
-    def inputs_of(epoch: int) -> tuple[jax.Array, jax.Array, np.ndarray, np.ndarray, jax.Array]:
-        return (
-            images,
-            labels,
-            order(config.seed, epoch, examples),
-            rates(epoch),
-            jax.random.fold_in(noise_key, epoch),
-        )
+    def inputs_of(epoch: int) -> tuple[Any, ...]:
+        rows, key = order(config.seed, epoch, examples), jax.random.fold_in(noise_key, epoch)
+        return images, labels, rows, rates(epoch), key, config.distortion_strength(epoch)
 
     compiled = train_epoch.lower(state, *inputs_of(0), settings=settings).compile()
     validate, test = _scorer(dataset.validation, phi), _scorer(dataset.test, phi)

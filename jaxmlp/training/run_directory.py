@@ -58,8 +58,8 @@ class RunDirectory:
     def claim(self, config: Config, data: Mapping[str, str], environment: Mapping[str, Any], flags: str) -> None:
         """Write what the run is told; in a directory that has been told already, check that it is the same run.
 
-        `data` gives the SHA-256 of each file, `flags` the text of flags.txt. More epochs may be asked for where the
-        schedule does not depend on their number. Raises ConfigError for any other flag that differs, RunError for
+        `data` gives the SHA-256 of each file, `flags` the text of flags.txt. More epochs may be asked for where no
+        schedule depends on their number. Raises ConfigError for any other flag that differs, RunError for
         other data; warns of an environment in which the bits of the result may differ.
         """
         said = {"config": asdict(config), "data": dict(data), "environment": dict(environment)}
@@ -67,7 +67,7 @@ class RunDirectory:
             was = read_config(self.path)
             for name, value in said["config"].items():
                 begun = was["config"].get(name)
-                if begun != value and (name != "epochs" or config.schedule != "constant"):
+                if begun != value and (name != "epochs" or config.scheduled):
                     raise ConfigError(name, f"{begun!r}, with which {self.path} was begun", repr(value))
             for name, digest in said["data"].items():
                 begun = was["data"].get(name)

@@ -56,15 +56,16 @@ def test_sampling_is_scipys_map_coordinates(shape, reach, mode):
         np.testing.assert_allclose(ours[i], theirs, rtol=0, atol=1e-13)
 
 
-def test_distort_filters_and_interpolates_its_noise_as_scipy_does():
+@pytest.mark.parametrize("strength", [1.0, 0.4])
+def test_distort_filters_and_interpolates_its_noise_as_scipy_does(strength):
     images = random_images(SHAPE)
     elastic_key, affine_key = jax.random.split(KEY)
     random_fields = np.stack(noise(elastic_key, SHAPE))
     affine_fields = np.stack(affine(affine_key, SHAPE, EVERYTHING))
-    ours = distort(KEY, images, EVERYTHING)
+    ours = distort(KEY, images, EVERYTHING, strength)
     for i, image in enumerate(images):
         elastic = [38 * ndimage.gaussian_filter(field, 5, mode="constant") for field in random_fields[:, i]]
-        points = pixels(28, 20) + np.stack(elastic) + affine_fields[:, i]
+        points = pixels(28, 20) + strength * (np.stack(elastic) + affine_fields[:, i])
         theirs = ndimage.map_coordinates(image, points, order=1, mode="grid-constant")
         np.testing.assert_allclose(ours[i], theirs, rtol=0, atol=2e-5)
 

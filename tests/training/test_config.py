@@ -3,6 +3,7 @@
 from dataclasses import FrozenInstanceError, fields
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxmlp import activations
@@ -35,6 +36,7 @@ from jaxmlp.training.config import Config, ConfigError
         "scale": (-0.1, 1.0),
         "shear": (-0.1, float("inf")),
         "shift": (-1.0, "1"),
+        "distortion_end": (-0.1, 1.1, float("nan")),
         "input_dropout": (-0.1, 1.0),
         "hidden_dropout": (-0.1, 1.0, float("nan")),
         "seed": (-1, 2**64, 2**32),
@@ -122,3 +124,12 @@ def test_an_image_is_distorted_as_the_flags_say():
     amounts = {"rotation": 10.0, "scale": 0.1, "shear": 0.2, "shift": 1.5}
     assert Config(elastic=30.0, elastic_sigma=4.0, **amounts).distortion() == Distortion(30.0, 4.0, **amounts)
     assert Config(shift=1.0).distortion() == Distortion(alpha=0.0, shift=1.0)
+
+
+def test_distortions_weaken_linearly_to_their_end():
+    config = Config(epochs=5, distortion_end=0.2)
+    np.testing.assert_allclose(
+        [config.distortion_strength(e) for e in range(5)], [1, 0.8, 0.6, 0.4, 0.2], rtol=1e-6
+    )
+    assert Config(epochs=1, distortion_end=0.2).distortion_strength(0) == 1
+    assert {Config(epochs=3).distortion_strength(e) for e in range(3)} == {1}

@@ -27,7 +27,7 @@ def order(n: int) -> np.ndarray:
     return np.random.default_rng(n).permutation(n)
 
 
-KEY = jax.random.key(9)
+KEY, FULL = jax.random.key(9), np.float32(1)
 
 
 def by_hand(state, images, labels, rates, batch_size, optimizer):
@@ -57,7 +57,7 @@ def test_an_epoch_is_the_loop_over_its_batches(n, batch_size, optimizer):
     rates = np.linspace(0.5, 0.1, -(-n // batch_size))
     start = State(params(), optimizer.init(params()))
     want, want_loss = by_hand(start, images, labels, rates, batch_size, optimizer)
-    got, seen = train_epoch(start, images, labels, order(n), rates, KEY, Settings(batch_size, PHI, optimizer))
+    got, seen = train_epoch(start, images, labels, order(n), rates, KEY, FULL, Settings(batch_size, PHI, optimizer))
     for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(seen.loss, want_loss, rtol=1e-12)
@@ -97,6 +97,7 @@ def test_an_epoch_of_clipped_gradients_and_its_noise_scale(clip_norm):
         rows,
         rates,
         KEY,
+        FULL,
         Settings(5, PHI, optimizer, clip_norm, log_noise_scale=True),
     )
     for ours, theirs in zip(got.params, state.params, strict=True):
@@ -106,12 +107,12 @@ def test_an_epoch_of_clipped_gradients_and_its_noise_scale(clip_norm):
     np.testing.assert_allclose(seen.noise.squared_norm, np.mean(squared_norms), rtol=1e-10)
 
 
-DISTORTION = Distortion(alpha=3, sigma=1, rotation=20, shift=1)
+DISTORTION, STRENGTH = Distortion(alpha=3, sigma=1, rotation=20, shift=1), np.float32(0.8)
 
 
 def noisy_epoch(images, labels, settings, key=KEY):
     state = State(params(), settings.optimizer.init(params()))
-    return train_epoch(state, images, labels, order(len(labels)), np.linspace(0.5, 0.1, 5), key, settings)
+    return train_epoch(state, images, labels, order(len(labels)), np.linspace(0.5, 0.1, 5), key, STRENGTH, settings)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_an_epoch_of_distorted_and_masked_examples(noise):
         distortion_key, input_key, hidden_key = jax.random.split(keys[step], 3)
         x, y = jnp.asarray(images[chosen] / 255.0), np.eye(C)[labels[chosen]]
         if "distortion" in noise:
-            x = distort(distortion_key, x, DISTORTION)
+            x = distort(distortion_key, x, DISTORTION, STRENGTH)
         kept = jax.random.bernoulli(input_key, 1 - noise.get("input_dropout", 0.0), (len(chosen), D))
         x = jnp.where(kept, x.reshape(len(chosen), D) / (1 - noise.get("input_dropout", 0.0)), 0)
         stay = 1 - noise.get("hidden_dropout", 0.0)
@@ -179,6 +180,7 @@ def test_an_epoch_in_blocks_is_the_same_epoch(n, S, optimizer):
             order(n),
             rates,
             KEY,
+            FULL,
             Settings(4, PHI, optimizer, batches_per_block=size),
         )
         for size in (1, S)
@@ -190,7 +192,7 @@ def test_an_epoch_in_blocks_is_the_same_epoch(n, S, optimizer):
 def test_the_state_is_donated():
     images, labels = data(8)
     start = State(params(), ())
-    train_epoch(start, images, labels, order(8), np.ones(2), KEY, Settings(4, PHI, sgd()))
+    train_epoch(start, images, labels, order(8), np.ones(2), KEY, FULL, Settings(4, PHI, sgd()))
     assert start.params.W1.is_deleted()
 
 
@@ -208,6 +210,6 @@ def test_float32_parameters_stay_float32():
     images, labels = data(10)
     start = State(jax.tree.map(jnp.float32, params()), ())
     rates = np.ones(4, np.float32)
-    state, seen = train_epoch(start, images, labels, order(10), rates, KEY, Settings(3, PHI, sgd()))
+    state, seen = train_epoch(start, images, labels, order(10), rates, KEY, FULL, Settings(3, PHI, sgd()))
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {np.dtype("float32")}
     assert seen.loss.dtype == np.float32

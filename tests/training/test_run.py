@@ -146,8 +146,9 @@ def test_another_flag_is_refused_by_name(copy, few_digits, name, value):
     assert {p: p.read_bytes() for p in copy.iterdir()} == before
 
 
-def test_another_number_of_epochs_is_refused_where_the_schedule_depends_on_it(few_digits, tmp_path):
-    config = Config(**{**vars(CONFIG), "schedule": "cosine"})
+@pytest.mark.parametrize("option", [{"schedule": "cosine"}, {"shift": 1.0, "distortion_end": 0.5}])
+def test_another_number_of_epochs_is_refused_where_a_schedule_depends_on_it(few_digits, tmp_path, option):
+    config = Config(**{**vars(CONFIG), **option})
     with pytest.raises(Stopped):
         train(tmp_path / "run", few_digits, config, AtOnce())
     with pytest.raises(ConfigError, match=r"^epochs: expected 3"):

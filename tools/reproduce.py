@@ -1,0 +1,104 @@
+"""The record table: every recipe trained and tested, beside what was published for the same network.
+
+    python tools/reproduce.py                              one seed a row
+    python tools/reproduce.py --seeds=5 simard800          a row of your choice, the mean of five
+    python tools/reproduce.py --seeds=10 committee         of the ten simard800 networks
+
+Runs are kept in --runs: one that is there is not repeated, one that was interrupted goes on. Prints Markdown.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import app, flags
+
+from jaxmlp.inspection import evaluation
+from jaxmlp.training import run_directory
+
+SEEDS = flags.DEFINE_integer("seeds", 1, "train each recipe with the seeds 0 to this number - 1", lower_bound=1)
+RUNS = flags.DEFINE_string("runs", "runs/reproduce", "the folder of the runs")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Row(NamedTuple):
+    recipe: str
+    published: str  # test error in per cent, and whose
+    network: str
+    images: str = "plain"
+
+
+ROWS = [
+    Row("nielsen30", "about 5 (Nielsen 2015)", "784-30-10"),
+    Row("nielsen100", "3.41 (Nielsen 2015)", "784-100-10"),
+    Row("lecun300", "4.7 (LeCun 1998)", "784-300-10"),
+    Row("lecun300_distorted", "3.6 (LeCun 1998)", "784-300-10", "affine"),
+    Row("simard800_plain", "1.6 (Simard 2003, cross-entropy)", "784-800-10"),
+    Row("invariant2048", "1.4 (Gaussian SVM), 1.17 (6,000 hidden units)", "784-2048-10", "any order of pixels"),
+    Row("simard800_affine", "1.1 (Simard 2003, cross-entropy)", "784-800-10", "affine"),
+    Row("simard800_quick", "0.9 (Simard 2003)", "784-800-10", "elastic"),
+    Row("simard800", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic"),
+]
+MEMBERS = "simard800"
+COMMITTEE = Row("committee", "0.39 (Meier 2011, 25 networks)", "784-800-10, the mean output of {}", "elastic")
+
+
+class Result(NamedTuple):
+    errors: int  # of 10,000
+    minutes: float  # of training
+
+
+def main(arguments: list[str]) -> None:
+    rows = {row.recipe: row for row in (*ROWS, COMMITTEE)}
+    unknown = [name for name in arguments[1:] if name not in rows]
+    if unknown:
+        sys.exit(f"error: expected rows among {', '.join(rows)}, got {unknown[0]}")
+    print(
+        "| published test error, % | network | training images | here, % | errors in 10,000 | training | recipe |"
+    )
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for name in arguments[1:] or rows:
+        print(_line(rows[name]), flush=True)
+
+
+def _line(row: Row) -> str:
+    seeds = range(SEEDS.value)
+    if row is COMMITTEE:
+        minutes = sum(_trained(MEMBERS, seed).minutes for seed in seeds)
+        checkpoints = [run_directory.newest(_run_dir(MEMBERS, seed))[0] for seed in seeds]
+        results = [Result(evaluation.evaluate(checkpoints, None, "test").errors, minutes)]
+        row = row._replace(network=row.network.format(len(seeds)))
+    else:
+        results = [_trained(row.recipe, seed) for seed in seeds]
+    errors = [result.errors for result in results]
+    minutes = statistics.mean(result.minutes for result in results)
+    mean, spread = statistics.mean(errors), statistics.stdev(errors) if len(errors) > 1 else None
+    percent = f"{mean / 100:.2f}" + ("" if spread is None else f" ± {spread / 100:.2f}")
+    here = f"{percent} | {', '.join(map(str, errors))} | {minutes:.1f} min"
+    return f"| {row.published} | {row.network} | {row.images} | {here} | {row.recipe} |"
+
+
+def _run_dir(recipe: str, seed: int) -> Path:
+    return Path(RUNS.value) / f"{recipe}-{seed}"
+
+
+def _trained(recipe: str, seed: int) -> Result:
+    """The run's test errors and training time; the run is made first unless it is there."""
+    run_dir = _run_dir(recipe, seed)
+    if not (run_dir / run_directory.TEST).exists():
+        flagfile = ROOT / "jaxmlp" / "recipes" / f"{recipe}.flags"
+        command = [sys.executable, "-m", "jaxmlp.train", f"--flagfile={flagfile}", f"--seed={seed}"]
+        done = subprocess.run([*command, f"--run_dir={run_dir}"], stdout=sys.stderr)
+        if done.returncode:
+            sys.exit(done.returncode)
+    errors = json.loads((run_dir / run_directory.TEST).read_text())["errors"]
+    epochs = [json.loads(line) for line in (run_dir / run_directory.METRICS).read_text().splitlines()]
+    return Result(errors, sum(epoch["seconds"] for epoch in epochs) / 60)
+
+
+if __name__ == "__main__":
+    app.run(main)
