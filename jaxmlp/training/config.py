@@ -87,6 +87,9 @@ class Config:
         "a number from 0 to 1",
         lambda v: 0 <= v <= 1,
     )
+    mixup: float = _amount(
+        "train on mixtures of two examples, in parts drawn from Beta(mixup, mixup); 0 mixes none"
+    )
     input_dropout: float = _fraction(0.0, "the probability with which a step leaves out a pixel")
     hidden_dropout: float = _fraction(0.0, "the probability with which a step leaves out a hidden unit")
     batches_per_block: int = _integer(
@@ -113,7 +116,7 @@ class Config:
         if self.batches_per_block > 1 and not self._blockable:
             raise ConfigError(
                 "batches_per_block",
-                "1, or sgd without clip_norm, log_noise_scale, distortions and dropout",
+                "1, or sgd without clip_norm, log_noise_scale, distortions, mixup and dropout",
                 self.batches_per_block,
             )
         if self.nesterov and not self.momentum:
@@ -126,8 +129,8 @@ class Config:
 
     @property
     def _blockable(self) -> bool:
-        plain = not (self.clip_norm or self.log_noise_scale or self.input_dropout or self.hidden_dropout)
-        return self.optimizer == "sgd" and plain and self.distortion() is None
+        noisy = self.mixup or self.input_dropout or self.hidden_dropout or self.distortion() is not None
+        return self.optimizer == "sgd" and not (self.clip_norm or self.log_noise_scale or noisy)
 
     def block_size(self, backend: str) -> int:
         """The number of batches in a block of blocked.py; 1 for none. The choice was measured on CPUs alone."""

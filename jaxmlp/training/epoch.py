@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxmlp import batch, dropout, network, statistics
 from jaxmlp.activations import Phi
 from jaxmlp.data.augment import Distortion, distort
+from jaxmlp.data.mixup import mix
 from jaxmlp.network import Params
 from jaxmlp.statistics import NoiseScale
 from jaxmlp.training import blocked
@@ -36,6 +37,7 @@ class Settings(NamedTuple):
     clip_norm: float = 0.0  # of each example's gradient, if > 0
     log_noise_scale: bool = False
     distortion: Distortion | None = None  # of each image, anew every epoch
+    mixup: float = 0.0  # the α of mixup, if > 0
     input_dropout: float = 0.0  # the probability that a pixel is left out
     hidden_dropout: float = 0.0  # the same of a hidden unit
     batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, and none of the above
@@ -63,7 +65,7 @@ def train_epoch(
 
     Images are (n, D), or (n, H, W) with H · W = D, which a distortion needs. `learning_rates` has one entry a step,
     ceil(n / batch_size) of them. The last batch holds the n mod batch_size examples that remain, if any, and its
-    gradient is the mean over those. Distortions (of this `strength`, a scalar) and masks are drawn from `key`.
+    gradient is the mean over those. Distortions (of this `strength`, a scalar), mixtures and masks come from `key`.
     `state` is donated.
     """
     n, B, S = images.shape[0], settings.batch_size, settings.batches_per_block
@@ -110,10 +112,12 @@ def _step(state: State, given: Batch, strength: jax.Array, settings: Settings) -
     """One update of a flipped state by one batch."""
     params = _flipped(state.params)
     x, y = floats(params, given.pixels, given.label)
-    distortion_key, input_key, hidden_key = jax.random.split(given.key, 3)
+    distortion_key, mixup_key, input_key, hidden_key = jax.random.split(given.key, 4)
     if settings.distortion is not None:
         x = distort(distortion_key, x, settings.distortion, strength)
     x = x.reshape(len(x), -1)
+    if settings.mixup:
+        x, y = mix(mixup_key, x, y, settings.mixup)
     if settings.input_dropout:
         x *= dropout.mask(input_key, x.shape, settings.input_dropout, x.dtype)
     if settings.hidden_dropout:

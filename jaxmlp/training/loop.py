@@ -87,6 +87,7 @@ def prepare(config: Config, dataset: Dataset) -> Program:
         config.clip_norm,
         config.log_noise_scale,
         config.distortion(),
+        config.mixup,
         config.input_dropout,
         config.hidden_dropout,
         config.block_size(jax.default_backend()),

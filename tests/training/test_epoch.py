@@ -7,6 +7,7 @@ import pytest
 
 from jaxmlp import activations, batch, network
 from jaxmlp.data.augment import Distortion, distort
+from jaxmlp.data.mixup import mix
 from jaxmlp.training.epoch import Settings, State, evaluate, train_epoch
 from jaxmlp.training.optimizers import adam, sgd
 
@@ -119,13 +120,14 @@ def noisy_epoch(images, labels, settings, key=KEY):
     "noise",
     [
         {"distortion": DISTORTION},
+        {"mixup": 0.5},
         {"input_dropout": 0.3},
         {"hidden_dropout": 0.4},
-        {"distortion": DISTORTION, "input_dropout": 0.2, "hidden_dropout": 0.5},
+        {"distortion": DISTORTION, "mixup": 0.5, "input_dropout": 0.2, "hidden_dropout": 0.5},
     ],
     ids=lambda noise: ",".join(noise),
 )
-def test_an_epoch_of_distorted_and_masked_examples(noise):
+def test_an_epoch_of_distorted_mixed_and_masked_examples(noise):
     """Every batch with draws of its own, gradients by autodiff of a masked network written out here."""
     images, labels = data(23)
     images = images.reshape(23, 3, 4)
@@ -133,12 +135,15 @@ def test_an_epoch_of_distorted_and_masked_examples(noise):
     want, total = params(), 0.0
     for step, rate in enumerate(np.linspace(0.5, 0.1, 5)):
         chosen = order(23)[5 * step : 5 * step + 5]
-        distortion_key, input_key, hidden_key = jax.random.split(keys[step], 3)
+        distortion_key, mixup_key, input_key, hidden_key = jax.random.split(keys[step], 4)
         x, y = jnp.asarray(images[chosen] / 255.0), np.eye(C)[labels[chosen]]
         if "distortion" in noise:
             x = distort(distortion_key, x, DISTORTION, STRENGTH)
+        x = x.reshape(len(chosen), D)
+        if "mixup" in noise:
+            x, y = mix(mixup_key, x, y, 0.5)
         kept = jax.random.bernoulli(input_key, 1 - noise.get("input_dropout", 0.0), (len(chosen), D))
-        x = jnp.where(kept, x.reshape(len(chosen), D) / (1 - noise.get("input_dropout", 0.0)), 0)
+        x = jnp.where(kept, x / (1 - noise.get("input_dropout", 0.0)), 0)
         stay = 1 - noise.get("hidden_dropout", 0.0)
         m = jax.random.bernoulli(hidden_key, stay, (len(chosen), K)) / stay
 
@@ -156,9 +161,9 @@ def test_an_epoch_of_distorted_and_masked_examples(noise):
     np.testing.assert_allclose(seen.loss, total / 23, rtol=rounding)
 
 
-def test_another_key_distorts_and_masks_otherwise():
+def test_another_key_distorts_mixes_and_masks_otherwise():
     images, labels = data(23)
-    for noise in ({"distortion": DISTORTION}, {"input_dropout": 0.3}, {"hidden_dropout": 0.4}):
+    for noise in ({"distortion": DISTORTION}, {"mixup": 0.5}, {"input_dropout": 0.3}, {"hidden_dropout": 0.4}):
         settings = Settings(5, PHI, sgd(), **noise)
         one, other = (
             noisy_epoch(images.reshape(23, 3, 4), labels, settings, jax.random.key(seed)) for seed in (0, 1)

@@ -76,6 +76,7 @@ def copy(whole, tmp_path):
             "elastic": 30.0,
             "rotation": 10.0,
             "shift": 1.0,
+            "mixup": 0.3,
             "input_dropout": 0.2,
             "hidden_dropout": 0.5,
             "momentum": 0.9,
