@@ -481,8 +481,19 @@ DROPOUT = [
     Mutant("masks_of_any_dtype_backward", "dropout", "trace.z1.shape, params.b1.dtype", "trace.z1.shape, m.dtype"),
 ]
 
+MIXUP = [
+    Mutant("targets_not_mixed", "data.mixup", "part * y + (1 - part) * jnp.roll(y, 1, axis=0)", "y"),
+    Mutant("mixed_with_the_example_after", "data.mixup", "jnp.roll(x, 1, axis=0)", "jnp.roll(x, -1, axis=0)"),
+    Mutant("the_smaller_part", "data.mixup", "jnp.maximum(part, 1 - part)", "jnp.minimum(part, 1 - part)"),
+    Mutant("one_part_for_the_batch", "data.mixup", "(len(x), 1), x.dtype", "(1, 1), x.dtype"),
+    Mutant("parts_of_another_distribution", "data.mixup", "beta(key, alpha, alpha,", "beta(key, 1.0, alpha,"),
+]
+
 EPOCH = [
     Mutant("distortion_never_applied", "training.epoch", "if settings.distortion is not None", "if False"),
+    Mutant("strength_ignored", "training.epoch", "settings.distortion, strength)", "settings.distortion)"),
+    Mutant("mixup_never_done", "training.epoch", "if settings.mixup", "if False"),
+    Mutant("strength_constant", "training.config", "epoch / max(self.epochs - 1, 1)", "0"),
     Mutant("distortion_and_input_mask_share_a_key", "training.epoch", "mask(input_key", "mask(distortion_key"),
     Mutant("both_masks_share_a_key", "training.epoch", "mask(hidden_key", "mask(input_key"),
     Mutant("one_key_for_every_step", "training.epoch", "keys[start:stop],", "keys[:1].repeat(stop - start),"),
@@ -519,5 +530,5 @@ BLOCKED = [
 
 MUTANTS = [
     *(*ACTIVATIONS, *NETWORK, *BATCH, *CHECKS, *STATISTICS, *SECOND_ORDER, *CURVATURE),
-    *(*DROPOUT, *EPOCH, *BLOCKED),
+    *(*DROPOUT, *MIXUP, *EPOCH, *BLOCKED),
 ]
