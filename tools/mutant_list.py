@@ -518,8 +518,10 @@ EPOCH = [
     Mutant("clipping_forgotten", "training.epoch", "if settings.clip_norm:", "if False:"),
     Mutant("order_ignored", "training.epoch", "images[rows], labels[rows]", "images, labels"),
     Mutant("labels_in_another_order", "training.epoch", "images[rows], labels[rows]", "images[rows], labels"),
-    Mutant("every_epoch_in_one_order", "training.loop", "default_rng([seed, epoch])", "default_rng([seed, 0])"),
-    Mutant("every_seed_in_one_order", "training.loop", "default_rng([seed, epoch])", "default_rng([0, epoch])"),
+    Mutant("every_epoch_in_one_order", "training.loop", "default_rng([seed, 1 + epoch])", "default_rng([seed, 1])"),
+    Mutant(
+        "every_seed_in_one_order", "training.loop", "default_rng([seed, 1 + epoch])", "default_rng([0, 1 + epoch])"
+    ),
 ]
 
 BLOCKED = [

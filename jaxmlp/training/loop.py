@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxmlp import network
 from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.network import Params
@@ -65,11 +64,10 @@ def prepare(config: Config, dataset: Dataset) -> Program:
     examples = len(dataset.train.labels)
     config.check_data(examples)
     phi, optimizer = config.activation(), config.make_optimizer()
-    init_key, noise_key = jax.random.split(jax.random.key(config.seed))
     inputs = dataset.train.images[0].size
 
     def init() -> State:
-        params = network.init(init_key, inputs, config.hidden, dataset.classes)
+        params = first_params(config.seed, inputs, config.hidden, dataset.classes)
         return State(params, optimizer.init(params))
 
     steps = -(-examples // config.batch_size)
@@ -98,7 +96,7 @@ def prepare(config: Config, dataset: Dataset) -> Program:
     images, labels = jax.device_put(dataset.train.images), jax.device_put(dataset.train.labels)
 
     def inputs_of(epoch: int) -> tuple[Any, ...]:
-        rows, key = order(config.seed, epoch, examples), jax.random.fold_in(noise_key, epoch)
+        rows, key = order(config.seed, epoch, examples), noise_key(config.seed, epoch)
         return images, labels, rows, rates(epoch), key, config.distortion_strength(epoch)
 
     compiled = train_epoch.lower(state, *inputs_of(0), settings=settings).compile()
@@ -143,12 +141,27 @@ def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> I
         yield state, metrics
 
 
-def order(seed: int, epoch: int, n: int) -> np.ndarray:
-    """The order in which epoch number `epoch` sees its n examples, a function of its arguments alone.
+# What is random is a function of the seed and the epoch alone. The first parameters and the orders are drawn on the
+# host: XLA takes longer to compile its generator than NumPy to draw them, and it shuffles by sorting.
 
-    On the host: XLA shuffles by sorting, which takes a CPU longer than the gather itself.
-    """
-    return np.random.default_rng([seed, epoch]).permutation(n).astype(np.int32)
+
+def first_params(seed: int, inputs: int, hidden: int, outputs: int) -> Params:
+    """The first parameters, distributed as those of `network.init`."""
+    normal = np.random.default_rng([seed, 0]).standard_normal
+    W1 = normal((inputs, hidden)) / np.sqrt(inputs)
+    W2 = normal((hidden, outputs)) / np.sqrt(hidden)
+    return Params(*jax.device_put((W1, np.zeros(hidden), W2, np.zeros(outputs))))
+
+
+def order(seed: int, epoch: int, n: int) -> np.ndarray:
+    """The order in which epoch number `epoch` sees its n examples."""
+    return np.random.default_rng([seed, 1 + epoch]).permutation(n).astype(np.int32)
+
+
+def noise_key(seed: int, epoch: int) -> jax.Array:
+    """The key of the epoch's distortions, mixtures and masks."""
+    key: jax.Array = jax.random.wrap_key_data(jax.device_put(np.array([seed, epoch], np.uint32)))
+    return key
 
 
 def _scorer(split: Split, phi: Phi) -> Callable[[Params], Score]:

@@ -1,0 +1,69 @@
+"""The pictures of the README's records: digits with their distortions, and the test digits that stay wrong.
+
+    python tools/record_pictures.py runs/reproduce/simard800-*
+
+The run directories are the members of the committee whose mistakes are shown. Needs the extra [plot].
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from jaxmlp import storage
+from jaxmlp.data import datasets
+from jaxmlp.data.augment import distort
+from jaxmlp.data.datasets import Dataset
+from jaxmlp.inspection import scoring
+from jaxmlp.training import run_directory
+from jaxmlp.training.config import Config
+
+PICTURES = Path(__file__).resolve().parent / "pictures"
+COLUMNS = 12
+DPI = 120
+
+
+def main(members: list[Path]) -> None:
+    dataset = datasets.load()
+    config = Config(**run_directory.read_config(members[0])["config"])
+    _distortions(dataset, config).savefig(PICTURES / "distortions.png", dpi=DPI)
+    _mistakes(dataset, members).savefig(PICTURES / "remaining_errors.png", dpi=DPI)
+
+
+def _distortions(dataset: Dataset, config: Config) -> Figure:
+    """A digit of each class as it is, in the first row, and distorted five times as in the first epoch."""
+    images, labels = dataset.train
+    chosen = images[[np.flatnonzero(labels == digit)[0] for digit in range(10)]]
+    x = jnp.asarray(chosen, jnp.float32) / 255
+    distortion = config.distortion()
+    assert distortion is not None
+    rows = [x, *(distort(jax.random.key(i), x, distortion) for i in range(5))]
+    return _grid([np.asarray(image) for row in rows for image in row], [""] * 60, columns=10)
+
+
+def _mistakes(dataset: Dataset, members: list[Path]) -> Figure:
+    """The test digits that the committee gets wrong, each with its label and what the committee takes it for."""
+    networks = [storage.load(member) for member in members]
+    scores = scoring.committee([scoring.score(params, dataset.test, phi, "MNIST") for params, phi in networks])
+    wrong = np.flatnonzero(scores.predictions != scores.labels)
+    titles = [f"{scores.labels[i]} not {scores.predictions[i]}" for i in wrong]
+    return _grid([dataset.test.images[i] for i in wrong], titles, COLUMNS)
+
+
+def _grid(images: list[npt.NDArray[np.generic]], titles: list[str], columns: int) -> Figure:
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(0.75 * columns, (0.95 if any(titles) else 0.75) * rows), layout="constrained")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.axis("off")
+    for axes, image, title in zip(figure.axes, images, titles, strict=False):
+        axes.imshow(image, cmap="gray_r")
+        axes.set_title(title, fontsize=8, pad=2)
+    return figure
+
+
+if __name__ == "__main__":
+    main([Path(argument) for argument in sys.argv[1:]])
