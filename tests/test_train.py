@@ -48,7 +48,7 @@ FLAGFILES = {
 @pytest.mark.parametrize(
     ("argument", "code", "line"),
     [
-        ("--hiden=5", 1, "Unknown command line flag 'hiden'. Did you mean: hidden ?"),
+        ("--epoch=5", 1, "Unknown command line flag 'epoch'. Did you mean: epochs ?"),
         ("--epochs=ten", 1, "flag --epochs=ten: invalid literal for int() with base 10: 'ten'"),
         ("--epochs=-1", 1, "--epochs: expected an integer from 0 to 1000000, got -1"),
         ("--hidden=0", 1, "--hidden: expected an integer from 1 to 100000, got 0"),
