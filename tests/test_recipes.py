@@ -16,7 +16,10 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_a_recipe_runs(recipe, few_digits, tmp_path):
-    few = ["--epochs=30", "--warmup_epochs=15"]  # an epoch is a few steps here, and a rate that rises in so few explodes
+    few = [
+        "--epochs=30",
+        "--warmup_epochs=15",
+    ]  # an epoch is a few steps here, and a rate that rises in so few explodes
     done = train(f"--flagfile={recipe}", f"--data_dir={few_digits}", *few, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "epoch 30/30" in done.stdout

@@ -463,24 +463,6 @@ CURVATURE = [
     Mutant("tangent_kernel_transposed_in_the_classes", "curvature", '"nkj,mlj->nkml"', '"nlj,mkj->nkml"'),
 ]
 
-DROPOUT = [
-    Mutant("mask_without_its_factor", "dropout", ".astype(dtype) / (1 - rate)", ".astype(dtype)"),
-    Mutant("mask_of_the_wrong_rate", "dropout", "bernoulli(key, 1 - rate, shape)", "bernoulli(key, rate, shape)"),
-    Mutant("F2_without_the_mask", "dropout", "lambda z: m * phi(z)", "lambda z: phi(z)"),
-    Mutant("B2_without_the_mask", "dropout", "lambda z: m * phi.prime(z)", "lambda z: phi.prime(z)"),
-    Mutant(
-        "second_derivative_without_the_mask", "dropout", "lambda z: m * phi.second(z)", "lambda z: phi.second(z)"
-    ),
-    Mutant(
-        "output_masked_too",
-        "dropout",
-        "return masked(hidden, m), output",
-        "return masked(hidden, m), masked(output, m[:4])",
-    ),
-    Mutant("masks_of_any_shape", "dropout", "(*lead, params.b1.shape[0])", "m.shape"),
-    Mutant("masks_of_any_dtype_backward", "dropout", "trace.z1.shape, params.b1.dtype", "trace.z1.shape, m.dtype"),
-]
-
 MIXUP = [
     Mutant("targets_not_mixed", "data.mixup", "part * y + (1 - part) * jnp.roll(y, 1, axis=0)", "y"),
     Mutant("mixed_with_the_example_after", "data.mixup", "jnp.roll(x, 1, axis=0)", "jnp.roll(x, -1, axis=0)"),
@@ -494,20 +476,16 @@ EPOCH = [
     Mutant("strength_ignored", "training.epoch", "settings.distortion, strength)", "settings.distortion)"),
     Mutant("mixup_never_done", "training.epoch", "if settings.mixup", "if False"),
     Mutant("strength_constant", "training.config", "epoch / max(self.epochs - 1, 1)", "0"),
-    Mutant("distortion_and_input_mask_share_a_key", "training.epoch", "mask(input_key", "mask(distortion_key"),
-    Mutant("both_masks_share_a_key", "training.epoch", "mask(hidden_key", "mask(input_key"),
+    Mutant("distortion_and_mixup_share_a_key", "training.epoch", "mix(mixup_key", "mix(distortion_key"),
+    Mutant("mixup_and_dropout_share_a_key", "training.epoch", "bernoulli(dropout_key", "bernoulli(mixup_key"),
+    Mutant("dropout_never_done", "training.epoch", "if settings.input_dropout", "if False"),
+    Mutant("dropout_without_its_factor", "training.epoch", "x /= 1 - settings.input_dropout", "x /= 1"),
     Mutant("one_key_for_every_step", "training.epoch", "keys[start:stop],", "keys[:1].repeat(stop - start),"),
     Mutant(
         "last_batch_with_the_first_key",
         "training.epoch",
         "learning_rates[-1], keys[-1]",
         "learning_rates[-1], keys[0]",
-    ),
-    Mutant(
-        "rates_of_the_dropouts_swapped",
-        "training.epoch",
-        "len(params.b1)), settings.hidden_dropout",
-        "len(params.b1)), settings.input_dropout",
     ),
     Mutant(
         "last_batch_forgotten_in_the_loss",
@@ -532,5 +510,5 @@ BLOCKED = [
 
 MUTANTS = [
     *(*ACTIVATIONS, *NETWORK, *BATCH, *CHECKS, *STATISTICS, *SECOND_ORDER, *CURVATURE),
-    *(*DROPOUT, *MIXUP, *EPOCH, *BLOCKED),
+    *(*MIXUP, *EPOCH, *BLOCKED),
 ]

@@ -91,7 +91,6 @@ class Config:
         "train on mixtures of two examples, in parts drawn from Beta(mixup, mixup); 0 mixes none"
     )
     input_dropout: float = _fraction(0.0, "the probability with which a step leaves out a pixel")
-    hidden_dropout: float = _fraction(0.0, "the probability with which a step leaves out a hidden unit")
     batches_per_block: int = _integer(
         0, "sgd's batches that share their large products (1: each alone; 0: what is fastest)", 0, 10_000
     )
@@ -129,7 +128,7 @@ class Config:
 
     @property
     def _blockable(self) -> bool:
-        noisy = self.mixup or self.input_dropout or self.hidden_dropout or self.distortion() is not None
+        noisy = self.mixup or self.input_dropout or self.distortion() is not None
         return self.optimizer == "sgd" and not (self.clip_norm or self.log_noise_scale or noisy)
 
     def block_size(self, backend: str) -> int:

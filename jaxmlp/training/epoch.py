@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmlp import batch, dropout, network, statistics
+from jaxmlp import batch, network, statistics
 from jaxmlp.activations import Phi
 from jaxmlp.data.augment import Distortion, distort
 from jaxmlp.data.mixup import mix
@@ -39,7 +39,6 @@ class Settings(NamedTuple):
     distortion: Distortion | None = None  # of each image, anew every epoch
     mixup: float = 0.0  # the α of mixup, if > 0
     input_dropout: float = 0.0  # the probability that a pixel is left out
-    hidden_dropout: float = 0.0  # the same of a hidden unit
     batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, and none of the above
 
 
@@ -65,8 +64,8 @@ def train_epoch(
 
     Images are (n, D), or (n, H, W) with H · W = D, which a distortion needs. `learning_rates` has one entry a step,
     ceil(n / batch_size) of them. The last batch holds the n mod batch_size examples that remain, if any, and its
-    gradient is the mean over those. Distortions (of this `strength`, a scalar), mixtures and masks come from `key`.
-    `state` is donated.
+    gradient is the mean over those. Distortions (of this `strength`, a scalar), mixtures and dropout are drawn from
+    `key`. `state` is donated.
     """
     n, B, S = images.shape[0], settings.batch_size, settings.batches_per_block
     whole = n // B
@@ -112,21 +111,17 @@ def _step(state: State, given: Batch, strength: jax.Array, settings: Settings) -
     """One update of a flipped state by one batch."""
     params = _flipped(state.params)
     x, y = floats(params, given.pixels, given.label)
-    distortion_key, mixup_key, input_key, hidden_key = jax.random.split(given.key, 4)
+    distortion_key, mixup_key, dropout_key = jax.random.split(given.key, 3)
     if settings.distortion is not None:
         x = distort(distortion_key, x, settings.distortion, strength)
     x = x.reshape(len(x), -1)
     if settings.mixup:
         x, y = mix(mixup_key, x, y, settings.mixup)
     if settings.input_dropout:
-        x *= dropout.mask(input_key, x.shape, settings.input_dropout, x.dtype)
-    if settings.hidden_dropout:
-        m = dropout.mask(hidden_key, (len(x), len(params.b1)), settings.hidden_dropout, x.dtype)
-        trace = dropout.forward(params, x, m, settings.phi)
-        deltas = dropout.backward(params, trace, m, y, settings.phi)
-    else:
-        trace = batch.forward(params, x, settings.phi)
-        deltas = batch.backward(params, trace, y, settings.phi)
+        x = jnp.where(jax.random.bernoulli(dropout_key, settings.input_dropout, x.shape), 0, x)
+        x /= 1 - settings.input_dropout  # so that z1 keeps its mean
+    trace = batch.forward(params, x, settings.phi)
+    deltas = batch.backward(params, trace, y, settings.phi)
     if settings.clip_norm:
         gradient = statistics.clipped_gradient(trace, deltas, settings.clip_norm)
     else:

@@ -87,7 +87,6 @@ def prepare(config: Config, dataset: Dataset) -> Program:
         config.distortion(),
         config.mixup,
         config.input_dropout,
-        config.hidden_dropout,
         config.block_size(jax.default_backend()),
     )
 
@@ -159,7 +158,7 @@ def order(seed: int, epoch: int, n: int) -> np.ndarray:
 
 
 def noise_key(seed: int, epoch: int) -> jax.Array:
-    """The key of the epoch's distortions, mixtures and masks."""
+    """The key of the epoch's distortions, mixtures and dropout."""
     key: jax.Array = jax.random.wrap_key_data(jax.device_put(np.array([seed, epoch], np.uint32)))
     return key
 

@@ -39,7 +39,6 @@ from jaxmlp.training.config import Config, ConfigError
         "distortion_end": (-0.1, 1.1, float("nan")),
         "mixup": (-0.1, float("inf")),
         "input_dropout": (-0.1, 1.0),
-        "hidden_dropout": (-0.1, 1.0, float("nan")),
         "seed": (-1, 2**64, 2**32),
         "train_on_all": ("yes",),
     }.items(),
@@ -66,7 +65,6 @@ def test_adam_takes_no_momentum():
         {"elastic": 38.0},
         {"mixup": 0.3},
         {"input_dropout": 0.2},
-        {"hidden_dropout": 0.5},
     ],
 )
 def test_only_plain_sgd_goes_in_blocks(option):

@@ -78,7 +78,6 @@ def copy(whole, tmp_path):
             "shift": 1.0,
             "mixup": 0.3,
             "input_dropout": 0.2,
-            "hidden_dropout": 0.5,
             "momentum": 0.9,
         },
     ],
@@ -137,7 +136,7 @@ def test_more_epochs_may_be_asked_for_with_a_constant_schedule(copy, few_digits,
         ("batch_size", 8),
         ("learning_rate", 1.0),
         ("elastic", 30.0),
-        ("hidden_dropout", 0.5),
+        ("input_dropout", 0.5),
     ],
 )
 def test_another_flag_is_refused_by_name(copy, few_digits, name, value):
