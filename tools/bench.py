@@ -224,7 +224,9 @@ def _smaller(row: bench_costs.Row) -> str:
 
 
 def _whole_process(peers: list[str], rounds: int) -> list[dict[str, Any]]:
-    print("\nFrom the shell to 97% of the validation digits: imports, reading, compilation, training, test. Cached:")
+    print(
+        "\nFrom the shell to 97% of the validation digits: imports, reading, compilation, training, test. Cached:"
+    )
     print(f"compilation served from a cache. The files are in memory. Medians (min-max) of {rounds}.\n")
     bystanders = bench_machine.Bystanders()
     rows, others = bench_processes.run(peers, rounds), bystanders.share()

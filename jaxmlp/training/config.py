@@ -118,6 +118,8 @@ class Config:
                 "1, or sgd without clip_norm, log_noise_scale, distortions, mixup and dropout",
                 self.batches_per_block,
             )
+        if self.distortion_end != 1 and self.distortion() is None:
+            raise ConfigError("distortion_end", "1 without a distortion", self.distortion_end)
         if self.nesterov and not self.momentum:
             raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
 

@@ -36,7 +36,7 @@ from jaxmlp.training.config import Config, ConfigError
         "scale": (-0.1, 1.0),
         "shear": (-0.1, float("inf")),
         "shift": (-1.0, "1"),
-        "distortion_end": (-0.1, 1.1, float("nan")),
+        "distortion_end": (-0.1, 1.1, float("nan"), 0.5),  # 0.5 needs a distortion
         "mixup": (-0.1, float("inf")),
         "input_dropout": (-0.1, 1.0),
         "seed": (-1, 2**64, 2**32),
@@ -127,9 +127,9 @@ def test_an_image_is_distorted_as_the_flags_say():
 
 
 def test_distortions_weaken_linearly_to_their_end():
-    config = Config(epochs=5, distortion_end=0.2)
+    config = Config(epochs=5, shift=1.0, distortion_end=0.2)
     np.testing.assert_allclose(
         [config.distortion_strength(e) for e in range(5)], [1, 0.8, 0.6, 0.4, 0.2], rtol=1e-6
     )
-    assert Config(epochs=1, distortion_end=0.2).distortion_strength(0) == 1
+    assert Config(epochs=1, shift=1.0, distortion_end=0.2).distortion_strength(0) == 1
     assert {Config(epochs=3).distortion_strength(e) for e in range(3)} == {1}
