@@ -1,8 +1,8 @@
 """python -m jaxmlp.evaluate: errors, confusion matrix and worst mistakes of a run's network, or of a committee.
 
 The network is that of the newest whole checkpoint of --run_dir, or of the file --checkpoint; the data are those of
---run_dir, or of --data_dir, or else MNIST. Run directories after the flags, in its place, are the members of a
-committee, whose output is the mean of theirs; its data are those of --data_dir, or else MNIST.
+--run_dir, or of --data_dir, or else MNIST. Run directories given as plain arguments are the members of a committee,
+whose output is the mean of theirs; its data are those of --data_dir, or else MNIST, if they were trained on that.
 """
 
 from pathlib import Path
@@ -23,9 +23,9 @@ def main(*members: str) -> None:
     if members and (flags.FLAGS["run_dir"].value or flags.FLAGS["checkpoint"].value):
         message = f"expected run directories, or --run_dir or --checkpoint, got {members[0]!r} as well as a flag"
         commands.fail(message, commands.WRONG_FLAGS)
-    data_dir = Path(DATA_DIR.value) if DATA_DIR.value else None
-    checkpoints = [run_directory.newest(Path(member))[0] for member in members] or [commands.network_file()]
-    result = evaluation.evaluate(checkpoints, data_dir, SPLIT.value)
+    data_dir, run_dirs = Path(DATA_DIR.value) if DATA_DIR.value else None, [Path(member) for member in members]
+    checkpoints = [run_directory.newest(run_dir)[0] for run_dir in run_dirs] or [commands.network_file()]
+    result = evaluation.evaluate(checkpoints, data_dir, SPLIT.value, [] if data_dir else run_dirs)
     print(evaluation.as_json(result) if JSON.value else evaluation.as_text(result))
 
 

@@ -81,24 +81,27 @@ def test_a_file_of_parameters_and_the_data_of_a_run(trained_run, tmp_path):
 
 
 def test_a_committee(trained_run, few_digits, tmp_path):
-    """The mean of two networks' outputs; the second is the first with its outputs moved round by one class."""
+    """The mean of two networks' outputs; the second is the first with other output biases."""
     other = shutil.copytree(trained_run, tmp_path / "other")
     params, phi = jaxmlp.load(trained_run)
-    turned = params._replace(W2=np.roll(params.W2, 1, 1), b2=np.roll(params.b2, 1))
+    inclined = params._replace(b2=params.b2 + np.linspace(-2, 2, 10))
     for file in other.glob("*.npz"):
-        jaxmlp.save(file, turned, "relu,sigmoid")
+        jaxmlp.save(file, inclined, "relu,sigmoid")
     done = evaluate(f"--data_dir={few_digits}", "--split=test", "--json", trained_run, other)
     assert done.stderr == ""
     said = json.loads(done.stdout)
     images, labels = datasets.load(few_digits).test
-    x2 = np.asarray(batch.forward(params, images.reshape(len(images), -1) / 255, phi).x2)
-    mean = (x2 + np.roll(x2, 1, 1)) / 2
+    x = images.reshape(len(images), -1) / 255
+    members = [np.asarray(batch.forward(p, x, phi).x2) for p in (params, inclined)]
+    mean = (members[0] + members[1]) / 2
+    of_each = [np.sum(x2.argmax(1) != labels) for x2 in members]
     assert said["checkpoints"] == [str(run / "checkpoint-000008.npz") for run in (trained_run, other)]
-    assert said["errors_of_each"] == [np.sum(each.argmax(1) != labels) for each in (x2, np.roll(x2, 1, 1))]
+    assert said["errors_of_each"] == of_each
     assert said["errors"] == np.sum(mean.argmax(1) != labels)
+    assert said["errors"] not in of_each
     assert said["loss"] == pytest.approx(((mean - np.eye(10)[labels]) ** 2).sum(1).mean() / 2, rel=1e-5)
     text = evaluate(f"--data_dir={few_digits}", "--split=test", trained_run, other).stdout.splitlines()
-    assert text[1] == f"{other / 'checkpoint-000008.npz'}: {said['errors_of_each'][1]} errors"
+    assert text[1] == f"{other / 'checkpoint-000008.npz'}: {of_each[1]} errors"
     assert text[2] == f"their committee on {few_digits}"
 
 
@@ -111,10 +114,11 @@ MISTAKES = {
         2,
         "error: {tmp}: expected a run directory, got no config.json",
     ),
+    "a committee on other data": (["{run}"], 2, "error: {run}: expected train-images-idx3-ubyte of SHA-256 "),
     "a committee of unequal networks": (
         ["--data_dir={digits}", "{run}", "{tmp}/more"],
         2,
-        "error: the committee: expected networks of as many outputs each, got 10 and 11",
+        "error: the committee: expected the same number of outputs from each, got 10 and 11",
     ),
     "no run": (["--run_dir={tmp}"], 2, "error: {tmp}: expected a run directory, got no config.json"),
     "a damaged checkpoint": (

@@ -41,3 +41,8 @@ def test_an_example_runs(code, tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_it_counts_the_mutants():
+    listed = (ROOT / "tools" / "mutant_list.py").read_text()
+    assert f"{listed.count('    Mutant(')} times" in README

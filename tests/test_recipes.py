@@ -1,5 +1,6 @@
 """Every recipe, on a few hundred digits: its flags are this program's, and it learns."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,7 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_a_recipe_runs(recipe, few_digits, tmp_path):
-    few = [
-        "--epochs=30",
-        "--warmup_epochs=15",
-    ]  # an epoch is a few steps here, and a rate that rises in so few explodes
+    few = ["--epochs=30", "--warmup_epochs=15"]  # of few steps: a rate that rises in four explodes
     done = train(f"--flagfile={recipe}", f"--data_dir={few_digits}", *few, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "epoch 30/30" in done.stdout
@@ -30,4 +28,4 @@ def test_a_recipe_runs(recipe, few_digits, tmp_path):
 def test_a_recipe_says_what_it_reaches(recipe):
     comment = "\n".join(line for line in recipe.read_text().splitlines() if line.startswith("#"))
     assert f"python -m jaxmlp.train --flagfile=jaxmlp/recipes/{recipe.name}" in comment
-    assert "test errors" in comment
+    assert re.search(r"\d+\.\d ± \d+\.\d test errors in 10,000", comment)

@@ -1,60 +1,70 @@
-"""The table of records, from runs that are there already."""
+"""The table of records, without the training."""
 
-import json
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from absl import flags
+
+from jaxmlp.inspection import evaluation
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOL = ROOT / "tools" / "reproduce.py"
-HEAD = 2  # lines
+
+
+@pytest.fixture(scope="module")
+def reproduce():
+    sys.path.insert(0, str(ROOT / "tools"))
+    import reproduce
+
+    yield reproduce
+    sys.path.remove(str(ROOT / "tools"))
 
 
 @pytest.fixture
-def runs(trained_run, tmp_path):
-    """Three finished runs of 30, 40 and 65 test errors, and one minute each."""
-    for seed, errors in enumerate((30, 40, 65)):
-        run = shutil.copytree(trained_run, tmp_path / "runs" / f"simard800-{seed}")
-        (run / "test.json").write_text(json.dumps({"epoch": 8, "errors": errors, "examples": 10_000}))
-        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        (run / "metrics.jsonl").write_text("".join(json.dumps({**row, "seconds": 7.5}) + "\n" for row in rows))
-    return tmp_path / "runs"
+def table(reproduce, trained_run, monkeypatch, capsys):
+    """The rows printed for these arguments, of runs of 30, 40 and 65 errors in one minute each."""
+    results = [reproduce.Result(errors, 1.0) for errors in (30, 40, 65)]
+    monkeypatch.setattr(reproduce, "_trained", lambda recipe, seed: results[seed])
+    monkeypatch.setattr(reproduce, "_run_dir", lambda recipe, seed: trained_run)
+
+    def printed(*arguments):
+        flags.FLAGS.unparse_flags()
+        reproduce.main(flags.FLAGS(["reproduce.py", *arguments]))
+        return [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+
+    return printed
 
 
-def reproduce(runs, *arguments):
-    command = [sys.executable, TOOL, f"--runs={runs}", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+def test_a_row_is_the_mean_of_its_seeds(table):
+    assert table("--seeds=3", "simard800")[0][3:] == ["0.45 ± 0.18", "30, 40, 65", "1.0 min", "simard800"]
+    assert table("--seeds=1", "simard800")[0][3:5] == ["0.30", "30"]
 
 
-def test_a_row_is_the_mean_of_its_seeds(runs):
-    done = reproduce(runs, "--seeds=3", "simard800")
-    assert done.stderr == ""
-    cells = done.stdout.splitlines()[HEAD].split(" | ")
-    assert cells[3:] == ["0.45 ± 0.18", "30, 40, 65", "1.0 min", "simard800 |"]
-    assert reproduce(runs, "simard800").stdout.splitlines()[HEAD].split(" | ")[3:5] == ["0.30", "30"]
-
-
-def test_the_committee_is_of_those_runs(runs, trained_run):
+def test_the_committee_is_of_those_runs(table, trained_run):
     """Members that are one network make its errors."""
-    done = reproduce(runs, "--seeds=3", "committee")
-    command = [sys.executable, "-m", "jaxmlp.evaluate", "--split=test", "--json", trained_run]
-    said = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=120).stdout)
-    cells = done.stdout.splitlines()[HEAD].split(" | ")
-    assert cells[1].endswith("mean output of 3")
-    assert cells[4:6] == [str(said["errors"]), "3.0 min"]
+    row = table("--seeds=3", "committee")[0]
+    checkpoint = trained_run / "checkpoint-000008.npz"
+    assert row[1].endswith("mean output of 3")
+    assert row[4:6] == [str(evaluation.evaluate([checkpoint], None, "test").errors), "3.0 min"]
 
 
-def test_an_unknown_row_is_one_line():
-    done = reproduce("nowhere", "simrad800")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: expected rows among nielsen30, ")
-    assert done.stderr.endswith(", got simrad800\n")
+def test_without_a_number_of_seeds_there_is_no_committee(table):
+    assert [row[-1] for row in table("--seeds=1")][-2:] == ["simard800_quick", "simard800"]
+    assert [row[-1] for row in table("--seeds=2")][-2:] == ["simard800", "committee"]
 
 
-def test_every_recipe_is_a_row_or_the_quick_one():
-    rows = reproduce("nowhere", "none").stderr.split("among ")[1].split(", got")[0].split(", ")
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("simrad800", "error: expected rows among nielsen30, .*, committee, got simrad800"),
+        ("committee", "error: --seeds: expected 2 or more for a committee, got 1"),
+    ],
+)
+def test_a_mistake_is_one_line(table, row, message):
+    with pytest.raises(SystemExit, match=message):
+        table("--seeds=1", row)
+
+
+def test_every_recipe_is_a_row_or_the_quick_one(reproduce):
     recipes = {recipe.stem for recipe in (ROOT / "jaxmlp" / "recipes").glob("*.flags")}
-    assert recipes == {*rows, "quick"} - {"committee"}
+    assert recipes == {*(row.recipe for row in reproduce.ROWS), "quick"}

@@ -27,9 +27,8 @@ from jaxmlp.training.config import Config
 Floats = npt.NDArray[Any]
 SEED = 0
 Weights = list[Floats]  # W1 (D, K), b1, W2 (K, C), b2
-Run = Callable[
-    [int], Weights
-]  # train on the first so many examples, whole batches of them, from the task's weights
+# Train on the first so many examples, whole batches of them, from the task's weights.
+Run = Callable[[int], Weights]
 
 
 @dataclass(frozen=True)
@@ -104,10 +103,10 @@ def grad_scan(task: Task) -> Run:
 
     @cache
     def data(n: int) -> Any:
-        return jax.device_put((task.pixels[:n], task.labels[:n], task.order(n)))
+        return jax.device_put((task.pixels[:n], task.labels[:n]))
 
     def run(n: int) -> Weights:
-        params, _ = epoch(_params(task), *data(n))
+        params, _ = epoch(_params(task), *data(n), task.order(n))
         return [np.asarray(leaf) for leaf in params]
 
     return run

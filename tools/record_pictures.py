@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from jaxmlp import storage
 from jaxmlp.data import datasets
-from jaxmlp.data.augment import distort
+from jaxmlp.data.augment import Distortion, distort
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inspection import scoring
 from jaxmlp.training import run_directory
@@ -29,20 +29,21 @@ DPI = 120
 
 def main(members: list[Path]) -> None:
     dataset = datasets.load()
-    config = Config(**run_directory.read_config(members[0])["config"])
-    _distortions(dataset, config).savefig(PICTURES / "distortions.png", dpi=DPI)
+    distortion = Config(**run_directory.read_config(members[0])["config"]).distortion() if members else None
+    if distortion is None:
+        sys.exit("error: expected run directories of a recipe with distortions, got none")
+    _distortions(dataset, distortion).savefig(PICTURES / "distortions.png", dpi=DPI)
     _mistakes(dataset, members).savefig(PICTURES / "remaining_errors.png", dpi=DPI)
 
 
-def _distortions(dataset: Dataset, config: Config) -> Figure:
+def _distortions(dataset: Dataset, distortion: Distortion) -> Figure:
     """A digit of each class as it is, in the first row, and distorted five times as in the first epoch."""
     images, labels = dataset.train
     chosen = images[[np.flatnonzero(labels == digit)[0] for digit in range(10)]]
     x = jnp.asarray(chosen, jnp.float32) / 255
-    distortion = config.distortion()
-    assert distortion is not None
     rows = [x, *(distort(jax.random.key(i), x, distortion) for i in range(5))]
-    return _grid([np.asarray(image) for row in rows for image in row], [""] * 60, columns=10)
+    pictures = [np.asarray(image) for row in rows for image in row]
+    return _grid(pictures, [""] * len(pictures), columns=10)
 
 
 def _mistakes(dataset: Dataset, members: list[Path]) -> Figure:

@@ -1,10 +1,11 @@
 """The record table: every recipe trained and tested, beside what was published for the same network.
 
-    python tools/reproduce.py                              one seed a row
+    python tools/reproduce.py                              one seed a row, no committee
     python tools/reproduce.py --seeds=5 simard800          a row of your choice, the mean of five
     python tools/reproduce.py --seeds=10 committee         of the ten simard800 networks
 
-Runs are kept in --runs: one that is there is not repeated, one that was interrupted goes on. Prints Markdown.
+Runs are kept in --runs: a finished one is not repeated, one that was interrupted goes on, one of other flags is
+refused. Prints Markdown.
 """
 
 import json
@@ -35,10 +36,10 @@ class Row(NamedTuple):
 ROWS = [
     Row("nielsen30", "about 5 (Nielsen 2015)", "784-30-10"),
     Row("nielsen100", "3.41 (Nielsen 2015)", "784-100-10"),
-    Row("lecun300", "4.7 (LeCun 1998)", "784-300-10"),
+    Row("lecun300", "4.7 (LeCun 1998)", "784-300-10", "mixup"),
     Row("lecun300_distorted", "3.6 (LeCun 1998)", "784-300-10", "affine"),
-    Row("simard800_plain", "1.6 (Simard 2003, cross-entropy)", "784-800-10"),
-    Row("invariant2048", "1.4 (Gaussian SVM), 1.17 (6,000 hidden units)", "784-2048-10", "any order of pixels"),
+    Row("simard800_plain", "1.6 (Simard 2003, cross-entropy)", "784-800-10", "mixup, pixels left out"),
+    Row("invariant2048", "1.4 (Gaussian SVM), 1.17 (6,000 hidden units)", "784-2048-10", "mixup, pixels left out"),
     Row("simard800_affine", "1.1 (Simard 2003, cross-entropy)", "784-800-10", "affine"),
     Row("simard800_quick", "0.9 (Simard 2003)", "784-800-10", "elastic"),
     Row("simard800", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic"),
@@ -57,11 +58,14 @@ def main(arguments: list[str]) -> None:
     unknown = [name for name in arguments[1:] if name not in rows]
     if unknown:
         sys.exit(f"error: expected rows among {', '.join(rows)}, got {unknown[0]}")
+    if COMMITTEE.recipe in arguments and SEEDS.value == 1:
+        sys.exit("error: --seeds: expected 2 or more for a committee, got 1")
+    names = arguments[1:] or [name for name in rows if name != COMMITTEE.recipe or SEEDS.value > 1]
     print(
         "| published test error, % | network | training images | here, % | errors in 10,000 | training | recipe |"
     )
     print("|---|---|---|---|---|---|---|", flush=True)
-    for name in arguments[1:] or rows:
+    for name in names:
         print(_line(rows[name]), flush=True)
 
 
@@ -87,14 +91,16 @@ def _run_dir(recipe: str, seed: int) -> Path:
 
 
 def _trained(recipe: str, seed: int) -> Result:
-    """The run's test errors and training time; the run is made first unless it is there."""
-    run_dir = _run_dir(recipe, seed)
-    if not (run_dir / run_directory.TEST).exists():
-        flagfile = ROOT / "jaxmlp" / "recipes" / f"{recipe}.flags"
-        command = [sys.executable, "-m", "jaxmlp.train", f"--flagfile={flagfile}", f"--seed={seed}"]
-        done = subprocess.run([*command, f"--run_dir={run_dir}"], stdout=sys.stderr)
-        if done.returncode:
-            sys.exit(done.returncode)
+    """The run's test errors and training time, after what is left of it to do."""
+    run_dir, flagfile = _run_dir(recipe, seed), ROOT / "jaxmlp" / "recipes" / f"{recipe}.flags"
+    command = [sys.executable, "-m", "jaxmlp.train", f"--flagfile={flagfile}", f"--seed={seed}"]
+    with subprocess.Popen([*command, f"--run_dir={run_dir}"], stdout=sys.stderr) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            code = process.wait()  # it was interrupted too, and saves
+    if code:
+        sys.exit(code)
     errors = json.loads((run_dir / run_directory.TEST).read_text())["errors"]
     epochs = [json.loads(line) for line in (run_dir / run_directory.METRICS).read_text().splitlines()]
     return Result(errors, sum(epoch["seconds"] for epoch in epochs) / 60)

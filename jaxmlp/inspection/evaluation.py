@@ -10,6 +10,7 @@ from jaxmlp import storage
 from jaxmlp.data import datasets
 from jaxmlp.inspection import scoring
 from jaxmlp.inspection.scoring import Mistake
+from jaxmlp.training import run_directory
 
 WORST = 10
 
@@ -28,13 +29,18 @@ class Evaluation(NamedTuple):
     worst_mistakes: list[Mistake]
 
 
-def evaluate(checkpoints: Sequence[Path], data_dir: Path | None, split: str) -> Evaluation:
+def evaluate(
+    checkpoints: Sequence[Path], data_dir: Path | None, split: str, run_dirs: Sequence[Path] = ()
+) -> Evaluation:
     """Score the network in the file `checkpoints`, or the mean output of several, on the split of a set.
 
-    The set is that in `data_dir`, MNIST without one. Raises DataError, CheckpointError.
+    The set is that in `data_dir`, MNIST without one; the runs in `run_dirs` must have been trained on it. Raises
+    DataError, CheckpointError, RunError.
     """
     networks = [storage.load(checkpoint) for checkpoint in checkpoints]
     dataset = datasets.load(data_dir)
+    for run_dir in run_dirs:
+        run_directory.check_data(run_dir, dataset.sha256)
     examples = {"validation": dataset.validation, "test": dataset.test}[split]
     data = str(data_dir or "MNIST")
     members = [scoring.score(params, examples, phi, data) for params, phi in networks]

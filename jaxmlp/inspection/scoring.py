@@ -90,7 +90,7 @@ def committee(members: Sequence[Scores]) -> Scores:
     counts = sorted({member.outputs.shape[1] for member in members})
     if len(counts) > 1:
         raise DataError(
-            f"the committee: expected networks of as many outputs each, got {counts[0]} and {counts[-1]}"
+            f"the committee: expected the same number of outputs from each, got {counts[0]} and {counts[-1]}"
         )
     return _scored(np.mean([member.outputs for member in members], axis=0), members[0].labels)
 

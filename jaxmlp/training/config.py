@@ -12,6 +12,8 @@ from jaxmlp.data.augment import Distortion
 from jaxmlp.training.blocked import batches_per_block
 from jaxmlp.training.optimizers import Optimizer, adam, sgd
 
+ELASTIC_SIGMA = 5.0
+
 
 class ConfigError(ValueError):
     """A field (so a flag) has a value that it may not have. `name` is the field's; the text starts with it."""
@@ -45,6 +47,10 @@ def _amount(help: str) -> Any:
     return _option(0.0, help, "a finite number >= 0", lambda v: isfinite(v) and v >= 0)
 
 
+def _at_most(high: int, help: str) -> Any:
+    return _option(0.0, help, f"a number from 0 to {high}", lambda v: 0 <= v <= high)
+
+
 def _positive(default: float, help: str) -> Any:
     return _option(default, help, "a finite number > 0", lambda v: isfinite(v) and v > 0)
 
@@ -75,20 +81,36 @@ class Config:
         "decoupled weight decay: each step shrinks W1 and W2 by 1 - learning_rate * weight_decay"
     )
     clip_norm: float = _amount("scale each example's gradient down to this norm if it is longer; 0 clips nothing")
-    elastic: float = _amount("elastic distortion: pixels that smoothed noise from (-1, 1) is multiplied by")
-    elastic_sigma: float = _positive(5.0, "pixels, the width of the Gaussian that smooths it")
-    rotation: float = _amount("distort each image: turn it by up to so many degrees, either way")
-    scale: float = _fraction(0.0, "stretch its height and its width by 1 - scale to 1 + scale, each for itself")
-    shear: float = _amount("move a row sideways by up to so many pixels for each pixel from the middle")
-    shift: float = _amount("move it by up to so many pixels, down or up and to either side")
+    elastic: float = _at_most(
+        1000, "distort each image: move its pixels by so many pixels times smoothed noise from (-1, 1)"
+    )
+    elastic_sigma: float = _option(
+        ELASTIC_SIGMA,
+        "with elastic: the width in pixels of the Gaussian that smooths the noise",
+        "a number from 0.1 to 1000",
+        lambda v: 0.1 <= v <= 1000,
+    )
+    rotation: float = _at_most(180, "distort each image: turn it by up to so many degrees, either way")
+    scale: float = _fraction(
+        0.0, "distort each image: multiply its height, and its width, by 1 - scale to 1 + scale"
+    )
+    shear: float = _at_most(
+        10, "distort each image: move a row by up to so many pixels for each row from the middle"
+    )
+    shift: float = _at_most(
+        1000, "distort each image: move it by up to so many pixels, vertically and horizontally"
+    )
     distortion_end: float = _option(
         1.0,
         "the part of the distortions' strength that is left in the last epoch, to which it falls linearly",
         "a number from 0 to 1",
         lambda v: 0 <= v <= 1,
     )
-    mixup: float = _amount(
-        "train on mixtures of two examples, in parts drawn from Beta(mixup, mixup); 0 mixes none"
+    mixup: float = _option(
+        0.0,
+        "train on mixtures of two examples, in parts drawn from Beta(mixup, mixup); 0 mixes none",
+        "0, or a number from 0.001 to 1000",
+        lambda v: v == 0 or 0.001 <= v <= 1000,
     )
     input_dropout: float = _fraction(0.0, "the probability with which a step leaves out a pixel")
     batches_per_block: int = _integer(
@@ -96,7 +118,7 @@ class Config:
     )
     log_noise_scale: bool = _switch("add the gradient noise scale to each epoch's record")
     seed: int = _integer(
-        0, "decides the first weights, the order of the examples, distortions and dropout", 0, 2**32 - 1
+        0, "decides the first weights, the order of the examples, distortions, mixtures and dropout", 0, 2**32 - 1
     )
     train_on_all: bool = _switch("train on the whole training file, validation examples included")
 
@@ -115,9 +137,13 @@ class Config:
         if self.batches_per_block > 1 and not self._blockable:
             raise ConfigError(
                 "batches_per_block",
-                "1, or sgd without clip_norm, log_noise_scale, distortions, mixup and dropout",
+                "0 or 1, or sgd without clip_norm, log_noise_scale, distortions, mixup and dropout",
                 self.batches_per_block,
             )
+        if self.elastic_sigma != ELASTIC_SIGMA and not self.elastic:
+            raise ConfigError("elastic_sigma", f"{ELASTIC_SIGMA} without elastic", self.elastic_sigma)
+        if self.mixup and self.batch_size == 1:
+            raise ConfigError("mixup", "a batch_size of 2 or more with it", "batch_size 1")
         if self.distortion_end != 1 and self.distortion() is None:
             raise ConfigError("distortion_end", "1 without a distortion", self.distortion_end)
         if self.nesterov and not self.momentum:
@@ -140,12 +166,12 @@ class Config:
         return batches_per_block(self.hidden, self.batch_size, self.momentum > 0)
 
     def distortion(self) -> Distortion | None:
-        """Of every training image; None where all its amounts are 0."""
+        """The distortion of every training image; None if all its amounts are 0."""
         affine = self.rotation, self.scale, self.shear, self.shift
         return Distortion(self.elastic, self.elastic_sigma, *affine) if self.elastic or any(affine) else None
 
     def distortion_strength(self, epoch: int) -> np.float32:
-        """1 in epoch 0, distortion_end in the last."""
+        """Falls linearly from 1 in epoch 0 to distortion_end in the last; 1 if there is only one."""
         return np.float32(1 - (1 - self.distortion_end) * epoch / max(self.epochs - 1, 1))
 
     @property

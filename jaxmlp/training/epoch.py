@@ -49,6 +49,15 @@ class State(NamedTuple):
     optimizer: Any
 
 
+class StepInput(NamedTuple):
+    """One batch; with a leading axis, all those of a scan over steps."""
+
+    pixels: jax.Array  # (B, D) or (B, H, W), uint8
+    label: jax.Array  # (B,), uint8
+    learning_rate: jax.Array
+    key: jax.Array
+
+
 @partial(jax.jit, static_argnames="settings", donate_argnames="state")
 def train_epoch(
     state: State,
@@ -73,10 +82,10 @@ def train_epoch(
     pixels, label = images[rows], labels[rows]  # one gather for the epoch, not one a step
     keys = jax.random.split(key, len(learning_rates))
 
-    def batches(start: int, stop: int) -> Batch:
+    def batches(start: int, stop: int) -> StepInput:
         part = slice(start * B, stop * B)
         shape = stop - start, B
-        return Batch(
+        return StepInput(
             pixels[part].reshape(*shape, *images.shape[1:]),
             label[part].reshape(shape),
             learning_rates[start:stop],
@@ -92,26 +101,17 @@ def train_epoch(
     state, seen = jax.lax.scan(step, state, batches(in_blocks, whole))
     loss += jnp.sum(seen.loss) * B
     if remaining := n - whole * B:
-        state, last = step(state, Batch(pixels[-remaining:], label[-remaining:], learning_rates[-1], keys[-1]))
+        state, last = step(state, StepInput(pixels[-remaining:], label[-remaining:], learning_rates[-1], keys[-1]))
         loss += last.loss * remaining
     noise = jax.tree.map(jnp.mean, seen.noise)  # over the whole batches
     return _flipped(state), Seen(loss / n, noise)
 
 
-class Batch(NamedTuple):
-    """The input of a step; with a leading axis, of a scan over steps."""
-
-    pixels: jax.Array  # (B, D) or (B, H, W), uint8
-    label: jax.Array  # (B,), uint8
-    learning_rate: jax.Array
-    key: jax.Array
-
-
-def _step(state: State, given: Batch, strength: jax.Array, settings: Settings) -> tuple[State, Seen]:
+def _step(state: State, inputs: StepInput, strength: jax.Array, settings: Settings) -> tuple[State, Seen]:
     """One update of a flipped state by one batch."""
     params = _flipped(state.params)
-    x, y = floats(params, given.pixels, given.label)
-    distortion_key, mixup_key, dropout_key = jax.random.split(given.key, 3)
+    x, y = floats(params, inputs.pixels, inputs.label)
+    distortion_key, mixup_key, dropout_key = jax.random.split(inputs.key, 3)
     if settings.distortion is not None:
         x = distort(distortion_key, x, settings.distortion, strength)
     x = x.reshape(len(x), -1)
@@ -130,7 +130,7 @@ def _step(state: State, given: Batch, strength: jax.Array, settings: Settings) -
         loss=batch.mean_loss(trace, y),
         noise=statistics.noise_scale(trace, deltas) if settings.log_noise_scale else None,
     )
-    update = settings.optimizer.update(_flipped(gradient), state.optimizer, state.params, given.learning_rate)
+    update = settings.optimizer.update(_flipped(gradient), state.optimizer, state.params, inputs.learning_rate)
     return State(*update), seen
 
 
@@ -147,15 +147,15 @@ def _flipped(tree: Tree) -> Tree:
     )
 
 
-def _scan_blocks(state: State, batches: Batch, settings: Settings) -> tuple[State, jax.Array]:
+def _scan_blocks(state: State, batches: StepInput, settings: Settings) -> tuple[State, jax.Array]:
     """The updates by these batches, a block at a time, and their losses."""
     phi, optimizer = settings.phi, settings.optimizer
     blocks = jax.tree.map(lambda a: a.reshape(-1, settings.batches_per_block, *a.shape[1:]), batches)
     plans = blocked.plan(tuple(state), blocks.learning_rate, optimizer)
 
     def block(state: blocked.State, block_of: Any) -> tuple[blocked.State, jax.Array]:
-        given, plan = block_of
-        x, y = floats(state[0], given.pixels, given.label)
+        inputs, plan = block_of
+        x, y = floats(state[0], inputs.pixels, inputs.label)
         return blocked.update(state, x.reshape(*y.shape[:2], -1), y, plan, phi, optimizer)
 
     end, losses = jax.lax.scan(block, tuple(state), (blocks, plans))

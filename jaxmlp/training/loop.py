@@ -94,17 +94,17 @@ def prepare(config: Config, dataset: Dataset) -> Program:
     state = jax.eval_shape(init)
     images, labels = jax.device_put(dataset.train.images), jax.device_put(dataset.train.labels)
 
-    def inputs_of(epoch: int) -> tuple[Any, ...]:
+    def arguments(epoch: int) -> tuple[Any, ...]:
         rows, key = order(config.seed, epoch, examples), noise_key(config.seed, epoch)
         return images, labels, rows, rates(epoch), key, config.distortion_strength(epoch)
 
-    compiled = train_epoch.lower(state, *inputs_of(0), settings=settings).compile()
+    compiled = train_epoch.lower(state, *arguments(0), settings=settings).compile()
     validate, test = _scorer(dataset.validation, phi), _scorer(dataset.test, phi)
     validate(init().params)  # compiles it, and the test's too where the sizes are equal
     compile_seconds = time.perf_counter() - started
 
     def train(state: State, epoch: int) -> tuple[State, Seen]:
-        result: tuple[State, Seen] = compiled(state, *inputs_of(epoch))
+        result: tuple[State, Seen] = compiled(state, *arguments(epoch))
         return result
 
     return Program(config, init, train, validate, test, examples, len(dataset.validation.labels), compile_seconds)
@@ -159,7 +159,9 @@ def order(seed: int, epoch: int, n: int) -> np.ndarray:
 
 def noise_key(seed: int, epoch: int) -> jax.Array:
     """The key of the epoch's distortions, mixtures and dropout."""
-    key: jax.Array = jax.random.wrap_key_data(jax.device_put(np.array([seed, epoch], np.uint32)))
+    key: jax.Array = jax.random.wrap_key_data(
+        jax.device_put(np.array([seed, epoch], np.uint32)), impl="threefry2x32"
+    )
     return key
 
 

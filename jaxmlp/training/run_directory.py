@@ -69,12 +69,7 @@ class RunDirectory:
                 begun = was["config"].get(name)
                 if begun != value and (name != "epochs" or config.scheduled):
                     raise ConfigError(name, f"{begun!r}, with which {self.path} was begun", repr(value))
-            for name, digest in said["data"].items():
-                begun = was["data"].get(name)
-                if begun != digest:
-                    raise RunError(
-                        f"{self.path}: expected {name} of SHA-256 {begun}, as it was begun, got {digest}"
-                    )
+            check_data(self.path, data)
             for name, value in said["environment"].items():
                 begun = was["environment"].get(name)
                 if begun != value and name != "git revision":
@@ -172,6 +167,14 @@ def read_config(path: Path) -> dict[str, Any]:
     ):
         raise RunError(f"{path / CONFIG}: expected config, data and environment, got something else")
     return said
+
+
+def check_data(path: Path, data: Mapping[str, str]) -> None:
+    """Raise RunError unless the run was begun on these files; `data` gives the SHA-256 of each."""
+    was = read_config(path)["data"]
+    for name, digest in data.items():
+        if was.get(name) != digest:
+            raise RunError(f"{path}: expected {name} of SHA-256 {was.get(name)}, as it was begun, got {digest}")
 
 
 def newest(path: Path) -> tuple[Path, dict[str, np.ndarray]]:

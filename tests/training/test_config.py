@@ -30,14 +30,14 @@ from jaxmlp.training.config import Config, ConfigError
         "weight_decay": (-1e-4, float("nan"), float("inf")),
         "batches_per_block": (-1, 1.5),
         "clip_norm": (-1.0, float("nan"), float("inf")),
-        "elastic": (-38.0, float("nan"), float("inf")),
-        "elastic_sigma": (0.0, -5.0, float("inf")),
-        "rotation": (-1.0, float("nan")),
+        "elastic": (-38.0, float("nan"), 1e9),
+        "elastic_sigma": (0.0, -5.0, 1e12, 4.0),  # 4 needs elastic
+        "rotation": (-1.0, 181.0),
         "scale": (-0.1, 1.0),
         "shear": (-0.1, float("inf")),
         "shift": (-1.0, "1"),
         "distortion_end": (-0.1, 1.1, float("nan"), 0.5),  # 0.5 needs a distortion
-        "mixup": (-0.1, float("inf")),
+        "mixup": (-0.1, 1e-40, float("inf")),
         "input_dropout": (-0.1, 1.0),
         "seed": (-1, 2**64, 2**32),
         "train_on_all": ("yes",),
@@ -68,7 +68,7 @@ def test_adam_takes_no_momentum():
     ],
 )
 def test_only_plain_sgd_goes_in_blocks(option):
-    with pytest.raises(ConfigError, match=r"^batches_per_block: expected 1, or sgd without .*, got 2"):
+    with pytest.raises(ConfigError, match=r"^batches_per_block: expected 0 or 1, or sgd without .*, got 2"):
         Config(batches_per_block=2, **option)
     assert Config(hidden=100, **option).block_size("cpu") == 1
 
@@ -120,7 +120,6 @@ def test_the_optimizer_is_the_one_of_the_options(options, step):
 
 def test_an_image_is_distorted_as_the_flags_say():
     assert Config().distortion() is None
-    assert Config(elastic_sigma=4.0).distortion() is None
     amounts = {"rotation": 10.0, "scale": 0.1, "shear": 0.2, "shift": 1.5}
     assert Config(elastic=30.0, elastic_sigma=4.0, **amounts).distortion() == Distortion(30.0, 4.0, **amounts)
     assert Config(shift=1.0).distortion() == Distortion(alpha=0.0, shift=1.0)
@@ -133,3 +132,8 @@ def test_distortions_weaken_linearly_to_their_end():
     )
     assert Config(epochs=1, shift=1.0, distortion_end=0.2).distortion_strength(0) == 1
     assert {Config(epochs=3).distortion_strength(e) for e in range(3)} == {1}
+
+
+def test_a_batch_of_one_has_nothing_to_mix():
+    with pytest.raises(ConfigError, match=r"^mixup: expected a batch_size of 2 or more with it, got batch_size 1"):
+        Config(mixup=0.2, batch_size=1)

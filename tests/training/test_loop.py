@@ -86,6 +86,8 @@ PINNED = {
     (0, 1): [18838, 8304, 32047, 49103, 35362, 36633],
     (1, 0): [7637, 20971, 48617, 2068, 33421, 13669],
 }
+PINNED_W1 = [0.0044903650390497605, -0.0047180308318322105, 0.022872237515831503]
+PINNED_BITS = [4070199207, 4202968722]
 
 
 def test_the_order_of_an_epoch_is_pinned():
@@ -102,6 +104,11 @@ def test_the_first_parameters_are_distributed_as_those_of_init():
         np.testing.assert_allclose(np.std(ours), np.std(theirs), rtol=0.03)
         np.testing.assert_allclose(np.mean(ours), 0, atol=3 * np.std(theirs) / np.sqrt(theirs.size) + 1e-300)
         assert np.any(ours) == np.any(ours != others)
+
+
+def test_the_first_parameters_and_the_keys_are_pinned():
+    np.testing.assert_allclose(loop.first_params(0, 784, 30, 10).W1[0, :3], PINNED_W1, rtol=1e-6)
+    assert jax.random.bits(loop.noise_key(0, 0), (2,), "uint32").tolist() == PINNED_BITS
 
 
 def test_what_is_random_differs_between_seeds_and_between_epochs():
