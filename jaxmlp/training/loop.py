@@ -79,15 +79,15 @@ def prepare(config: Config, dataset: Dataset) -> Program:
         return schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps))
 
     settings = Settings(
-        config.batch_size,
-        phi,
-        optimizer,
-        config.clip_norm,
-        config.log_noise_scale,
-        config.distortion(),
-        config.mixup,
-        config.input_dropout,
-        config.block_size(jax.default_backend()),
+        batch_size=config.batch_size,
+        phi=phi,
+        optimizer=optimizer,
+        clip_norm=config.clip_norm,
+        log_noise_scale=config.log_noise_scale,
+        distortion=config.distortion(),
+        mixup=config.mixup,
+        input_dropout=config.input_dropout,
+        batches_per_block=config.block_size(jax.default_backend()),
     )
 
     started = time.perf_counter()
