@@ -38,11 +38,11 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def copied_package() -> Iterator[Path]:
-    """A temporary copy of what the tests of the mathematics need: the sources, without the data."""
+    """A temporary copy of what the tests need."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder)
         for part in ("jaxmlp", "tests"):
-            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("*.gz", "__pycache__"))
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
         yield copy
 
