@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from jaxmlp.inspection import evaluation
 from jaxmlp.training import run_directory
@@ -54,6 +54,7 @@ class Result(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)  # JAX says at INFO which backends it did not find
     rows = {row.recipe: row for row in (*ROWS, COMMITTEE)}
     unknown = [name for name in arguments[1:] if name not in rows]
     if unknown:
