@@ -1,4 +1,4 @@
-"""Every recipe, on a few hundred digits: its flags are this program's, and its loss falls."""
+"""Every recipe, on a few hundred digits: its flags are this program's, and its network learns."""
 
 import re
 from pathlib import Path
@@ -17,12 +17,11 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_a_recipe_runs(recipe, few_digits, tmp_path):
-    done = train(f"--flagfile={recipe}", f"--data_dir={few_digits}", "--epochs=15", cwd=tmp_path)
+    few = ["--epochs=15", "--batch_size=10", "--learning_rate=0.1", "--momentum=0.9"]  # for 500 digits, not 60,000
+    done = train(f"--flagfile={recipe}", f"--data_dir={few_digits}", *few, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    losses = [float(loss) for loss in re.findall(r"train loss ([\d.]+)", done.stdout)]
-    assert len(losses) == 15
-    assert losses[-1] < 0.95 * losses[0]
-    assert "test errors: " in done.stdout
+    assert "epoch 15/15" in done.stdout
+    assert int(done.stdout.split("test errors: ")[1].split()[0]) < 150  # of 200; chance makes 180
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
