@@ -73,23 +73,25 @@ def test_distort_filters_and_interpolates_its_noise_as_scipy_does(strength):
 # --- what is drawn ---
 
 
-def test_noise_is_uniform_on_the_midpoints_and_independent():
-    fields = np.stack(noise(KEY, (20, 28, 28)))
+@pytest.mark.parametrize("height", [28, 27])
+def test_noise_is_uniform_on_the_midpoints_and_independent(height):
+    fields = np.stack(noise(KEY, (20, height, 28)))
+    assert fields.shape == (2, 20, height, 28)
     assert fields.dtype == np.float32
     assert stats.kstest(fields.ravel(), stats.uniform(-1, 2).cdf).pvalue > 0.01
-    cells = (fields.astype(np.float64) + 1) * 2**15 - 0.5
+    cells = (fields.astype(np.float64) + 1) * 2**7 - 0.5
     np.testing.assert_array_equal(cells, np.round(cells))
     assert cells.min() >= 0
-    assert cells.max() <= 2**16 - 1
+    assert cells.max() <= 2**8 - 1
 
     def largest_correlation(variables):
         return np.abs(np.corrcoef(variables) - np.eye(len(variables))).max()
 
-    bits = cells.astype(int).reshape(2, 1, -1) >> np.arange(16)[:, None] & 1
-    assert largest_correlation(bits.reshape(32, -1)) < 0.04  # of a pixel's two displacements
+    bits = cells.astype(int).reshape(2, 1, -1) >> np.arange(8)[:, None] & 1
+    assert largest_correlation(bits.reshape(16, -1)) < 0.04  # of a pixel's two displacements
     assert largest_correlation(fields.reshape(2 * 20, -1)) < 0.15  # of two examples
-    assert largest_correlation(fields.transpose(2, 0, 1, 3).reshape(28, -1)) < 0.15  # of two rows
-    assert largest_correlation(fields.transpose(3, 0, 1, 2).reshape(28, -1)) < 0.15  # of two columns
+    assert largest_correlation(fields.transpose(0, 2, 1, 3).reshape(2 * height, -1)) < 0.2  # of two rows of either
+    assert largest_correlation(fields.transpose(0, 3, 1, 2).reshape(2 * 28, -1)) < 0.2  # of two columns of either
 
 
 def test_elastic_displacements_are_of_the_size_that_alpha_and_sigma_say():
