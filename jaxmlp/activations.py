@@ -83,7 +83,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def named(text: str) -> Phi:
-    """The Phi that a name of ACTIVATIONS stands for, or two of them: "relu,sigmoid". Raises ValueError."""
+    """The pair (hidden, output) of one name of ACTIVATIONS, or of two: "relu,sigmoid". Raises ValueError."""
     names = text.split(",")
     if len(names) > 2 or not set(names) <= set(ACTIVATIONS):
         raise ValueError(f"phi: expected one or two (hidden,output) of {', '.join(ACTIVATIONS)}, got {text!r}")

@@ -1,8 +1,9 @@
 """A batch of n examples: network.py under vmap, and the means over the batch.
 
 x is (n, D), y is (n, C), n >= 1; a Trace and Deltas of a batch hold arrays with that leading axis n. Losses and
-gradients are the *mean* over the n examples. Every function is jitted, with `phi` static, and checks shapes and
-dtypes while tracing (ValueError).
+gradients are the *mean* over the n examples. Every function with more than a line of work is jitted, with `phi`
+static, and all check shapes and dtypes while tracing (ValueError). A trace must be that of the same params and phi,
+which no check can see.
 """
 
 from functools import partial
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 
 from jaxmlp import network
 from jaxmlp.activations import Phi, sigmoid
-from jaxmlp.checks import BATCH, check_data, check_deltas, check_inputs, check_trace
+from jaxmlp.checks import BATCH, check_data, check_deltas, check_inputs, check_targets, check_trace
 from jaxmlp.network import Deltas, Params, Trace
 
 jit_phi = partial(jax.jit, static_argnames="phi")
@@ -68,4 +69,5 @@ def loss_and_gradient(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sig
 
 def mean_loss(trace: Trace, y: jax.Array) -> jax.Array:
     """The mean of L over a batch whose trace is known, a scalar."""
+    check_targets(trace.x2, y, lead=BATCH)
     return jnp.mean(jax.vmap(network.squared_error)(trace.x2, y))

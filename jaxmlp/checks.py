@@ -64,6 +64,12 @@ def check_trace(params: Any, trace: Any, y: Any, lead: Axes = ONE_EXAMPLE) -> No
     check_array("y (one-hot)", y, (*lead, C), dtype)
 
 
+def check_targets(x2: Any, y: Any, lead: Axes = ONE_EXAMPLE) -> None:
+    """Outputs x2 and their targets y."""
+    shape = check_array("x2", x2, (*lead, "C"))
+    check_array("y (one-hot)", y, shape, _dtype(x2))
+
+
 def check_deltas(trace: Any, deltas: Any, lead: Axes = ONE_EXAMPLE) -> None:
     """A trace and the deltas of the same examples."""
     x0, x1, x2 = (getattr(trace, name, None) for name in ("x0", "x1", "x2"))

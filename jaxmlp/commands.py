@@ -1,7 +1,7 @@
 """What the commands share: flags made from a config, errors in one line, exit codes.
 
 0 done; 1 wrong flags, or an extra that is not installed; 2 bad data, checkpoint or run directory; 3 training
-diverged; 130 Ctrl-C; 143 SIGTERM.
+diverged; 130 Ctrl-C; 143 SIGTERM; 141 the reader of standard output has gone.
 """
 
 import contextlib

@@ -1,9 +1,9 @@
 """Curvature of a batch's loss, exact for the two layers, from its trace and deltas: second_order.py under vmap.
 
 Every function returns the *mean* over the n examples, unless it says otherwise. `trace` and `deltas` are those of
-the same params (batch.forward, batch.backward), with a leading axis n, and y is (n, C). Every function is pure and
-jitted, with `phi` and `kind` static, keeps float32 or float64, and raises ValueError while tracing on a wrong shape
-or dtype. Costs count multiply-adds; a whole gradient, forward pass included, takes 2nDK.
+the same params and phi (batch.forward, batch.backward), with a leading axis n, and y is (n, C). Every function is
+pure and jitted, with `phi` and `kind` static, keeps float32 or float64, and raises ValueError while tracing on a
+wrong shape or dtype. Costs count multiply-adds; a whole gradient, forward pass included, takes 2nDK.
 """
 
 from functools import partial
@@ -73,7 +73,7 @@ def kronecker_factors(
     "exact": G1 the mean of SᵀS and G2 of diag(φ′(z2)²), exact in that no target is sampled. For n = 1, A_l ⊗ G_l is
     the block of JᵀJ itself. deltas and y are not used.
     "empirical": the means of δ1δ1ᵀ and δ2δ2ᵀ. For n = 1, A_l ⊗ G_l is the block of g gᵀ itself.
-    Cost nD² for A1, and nCK² ("exact") or nK² for G1.
+    Cost nD² for A1, nK² for A2, and nCK² ("exact") or nK² for G1.
     """
     _check(params, trace, deltas, y)
     if kind not in ("exact", "empirical"):

@@ -20,11 +20,16 @@ JSON = flags.DEFINE_bool("json", False, "print one JSON object, for programs")
 
 
 def main(*members: str) -> None:
-    if members and (flags.FLAGS["run_dir"].value or flags.FLAGS["checkpoint"].value):
+    run_dir, checkpoint = flags.FLAGS["run_dir"].value, flags.FLAGS["checkpoint"].value
+    if members and (run_dir or checkpoint):
         message = f"expected run directories, or --run_dir or --checkpoint, got {members[0]!r} as well as a flag"
         commands.fail(message, commands.WRONG_FLAGS)
     data_dir, run_dirs = Path(DATA_DIR.value) if DATA_DIR.value else None, [Path(member) for member in members]
     checkpoints = [run_directory.newest(run_dir)[0] for run_dir in run_dirs] or [commands.network_file()]
+    if SPLIT.value == "validation" and not checkpoint:
+        for path in run_dirs or [checkpoints[0].parent]:
+            if run_directory.read_config(path)["config"].get("train_on_all"):
+                run_directory.warn(f"{path}: trained with --train_on_all, on its validation images too")
     result = evaluation.evaluate(checkpoints, data_dir, SPLIT.value, [] if data_dir else run_dirs)
     print(evaluation.as_json(result) if JSON.value else evaluation.as_text(result))
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmlp.activations import Phi, layers, sigmoid
-from jaxmlp.checks import check_data, check_deltas, check_inputs, check_trace
+from jaxmlp.checks import check_data, check_deltas, check_inputs, check_targets, check_trace
 
 
 class Params(NamedTuple):
@@ -43,7 +43,7 @@ class Deltas(NamedTuple):
 
 
 def init(key: jax.Array, inputs: int = 784, hidden: int = 30, outputs: int = 10) -> Params:
-    """Weights from N(0, 1/fan-in) and biases zero, in JAX's default float dtype."""
+    """Normal weights of mean 0 and variance 1/fan-in, biases 0, in JAX's default float dtype."""
     key1, key2 = jax.random.split(key)
     return Params(
         W1=jax.random.normal(key1, (inputs, hidden)) / jnp.sqrt(inputs),
@@ -67,6 +67,7 @@ def forward(params: Params, x0: jax.Array, phi: Phi = sigmoid) -> Trace:
 
 def squared_error(x2: jax.Array, y: jax.Array) -> jax.Array:
     """L = ½ Σ_k (x2_k − y_k)², a scalar."""
+    check_targets(x2, y)
     return jnp.sum((x2 - y) ** 2) / 2  # L
 
 
@@ -77,7 +78,7 @@ def loss(params: Params, x0: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> jax
 
 
 def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> Deltas:
-    """B1 and B2: the derivatives of L with respect to z2, then z1."""
+    """B1 and B2: the derivatives of L with respect to z2, then z1. `trace` is that of the same params and phi."""
     check_trace(params, trace, y)
     x0, z1, x1, z2, x2 = trace
     phi1, phi2 = layers(phi)

@@ -15,7 +15,7 @@ is pure and jitted, keeps float32 or float64, and raises ValueError while tracin
 count multiply-adds; a whole gradient, forward pass included, takes 2nDK.
 
 What is a square is as small as a square: in float32, gradients below about 1e-19 have squares that underflow to 0.
-`gradient_norms`, and with it `clipped_gradient`, is free of that, and of overflow.
+`gradient_norms`, and with it `clipped_gradient`, is free of that, and of overflow, for inputs of ordinary size.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ from jaxmlp.network import Deltas, Params, Trace
 
 
 class NoiseScale(NamedTuple):
-    """Unbiased estimates from one batch, each a scalar (McCandlish et al. 2018, appendix A)."""
+    """Estimates from one batch, each a scalar, the first two unbiased (McCandlish et al. 2018, appendix A)."""
 
     covariance_trace: jax.Array  # tr Σ, Σ the covariance of the gradient of one example
     squared_norm: jax.Array  # ‖G‖², G the gradient of the expected loss; may come out negative, being unbiased

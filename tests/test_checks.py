@@ -120,6 +120,7 @@ def test_wrong_target_of_one_example(y):
     line = f"y (one-hot): expected float32 array of shape (3,), got {described(y)}"
     assert_refused(network.loss, (PARAMS, X0, y), line)
     assert_refused(network.backward, (PARAMS, TRACE0, y), line)
+    assert_refused(network.squared_error, (array(3), y), line)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +162,7 @@ def test_wrong_inputs_of_a_batch(x):
 def test_wrong_targets_of_a_batch(y):
     line = f"y (one-hot): expected float32 array of shape (6, 3), got {described(y)}"
     assert_refused(batch.loss, (PARAMS, X, y), line)
+    assert_refused(batch.mean_loss, (TRACE, y), line)
     assert_refused(batch.backward, (PARAMS, TRACE, y), line)
     assert_refused(batch.loss_and_gradient, (PARAMS, X, y), line)
 

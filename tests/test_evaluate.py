@@ -156,3 +156,12 @@ def test_the_checkpoint_before_a_damaged_one_is_used_with_a_warning(trained_run,
     assert done.stdout.startswith(f"{run_dir / 'checkpoint-000007.npz'} on ")
     assert done.stderr.startswith(f"warning: {newest}: expected a whole checkpoint")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_run_that_trained_on_the_validation_images_says_so(trained_run, tmp_path):
+    run_dir = shutil.copytree(trained_run, tmp_path / "run")
+    config = run_dir / "config.json"
+    config.write_text(config.read_text().replace('"train_on_all": false', '"train_on_all": true'))
+    warning = f"warning: {run_dir}: trained with --train_on_all, on its validation images too\n"
+    assert evaluate(f"--run_dir={run_dir}").stderr == warning
+    assert evaluate(f"--run_dir={run_dir}", "--split=test").stderr == ""
