@@ -7,11 +7,12 @@ diverged; 130 Ctrl-C; 143 SIGTERM; 141 the reader of standard output has gone.
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import jax
 from absl import app, flags, logging
@@ -26,6 +27,8 @@ from jaxmlp.training.run_directory import FLAGS, RunError
 from jaxmlp.training.stopping import Stopped
 
 flags.disclaim_key_flags()  # what is defined here belongs to the command, and shows in its --help
+
+T = TypeVar("T")
 
 WRONG_FLAGS, BAD_DATA, DIVERGED = 1, 2, 3
 INTERRUPTED, READER_GONE = 130, 141  # 128 and the number of SIGINT, of SIGPIPE
@@ -67,7 +70,7 @@ def keep_compiled(folder: str) -> None:
 
 def recipe() -> str:
     """The name of the flagfile on the command line, `train` without one."""
-    files = [after for before, _, after in (argument.partition("flagfile=") for argument in sys.argv) if after]
+    files = re.findall(r"(?m)^--?flagfile[=\n](.+)$", "\n".join(sys.argv))
     return Path(files[-1]).stem if files else "train"
 
 
@@ -93,13 +96,16 @@ def run(main: Callable[..., None], operands: bool = False) -> None:
     With a --run_dir that holds flags already, these come first, and those on the command line after them. `main` is
     called with the arguments that are no flags, which only a command with `operands` may have.
     """
-    app.run(lambda rest: _guarded(lambda: main(*rest[1:])), flags_parser=lambda argv: _parse(argv, operands))
+    app.run(
+        lambda rest: _guarded(lambda: _started(main, *rest[1:])),
+        flags_parser=lambda arguments: _guarded(lambda: _parse(arguments, operands)),
+    )
 
 
 def _parse(arguments: list[str], operands: bool) -> list[str]:
     rest = _parse_once(arguments)
     run_dir = flags.FLAGS["run_dir"].value if "run_dir" in flags.FLAGS else None
-    if run_dir and (begun := Path(run_dir, FLAGS)).exists():
+    if run_dir and os.path.exists(begun := Path(run_dir, FLAGS)):  # False for a name too long
         # A command that only looks at a run lacks most of these flags.
         undefined = ",".join(["data_dir", *(f.name for f in fields(Config))])
         rest = _parse_once([arguments[0], f"--undefok={undefined}", f"--flagfile={begun}", *arguments[1:]])
@@ -120,11 +126,24 @@ def _parse_once(arguments: list[str]) -> list[str]:
     return rest
 
 
-def _guarded(main: Callable[[], None]) -> None:
+def _started(main: Callable[..., None], *operands: str) -> None:
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the second where JAX knows no such platform
+        wanted = os.environ.get("JAX_PLATFORMS") or "JAX's choice"
+        fail(f"JAX_PLATFORMS: expected a platform with a device, got {wanted} {error}", WRONG_FLAGS)
+    main(*operands)
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    """What `work` returns, once all that it printed has left."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # JAX says at INFO which backends it did not find
     try:
-        main()
+        try:
+            return work()
+        finally:
+            sys.stdout.flush()
     except ConfigError as error:
         fail(f"--{error}", WRONG_FLAGS)
     except MissingExtra as error:
@@ -137,9 +156,13 @@ def _guarded(main: Callable[[], None]) -> None:
         fail(str(error), 128 + error.signum)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        fail(f"expected a network and a batch that fit, got {str(error) or 'out of memory'}", WRONG_FLAGS)
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
-        sys.exit(READER_GONE)
+        if isinstance(error, BrokenPipeError):
+            sys.exit(READER_GONE)
+        fail(f"standard output: expected to write to it, got {error.strerror}", BAD_DATA)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -4,6 +4,7 @@ params, phi = jaxmlp.load("runs/20261124-153000-quick")
 jaxmlp.save("mine.npz", params, "relu,sigmoid")
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -36,6 +37,11 @@ def load(path: str | Path) -> tuple[Params, Phi]:
         path, arrays = run_directory.newest(path)
     else:
         arrays = checkpoint.load(path)
+    return network(path, arrays)
+
+
+def network(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[Params, Phi]:
+    """(params, phi) among the arrays of the checkpoint at `path`. Raises CheckpointError."""
     try:
         params = Params(*(jnp.asarray(arrays[f"params.{leaf}"]) for leaf in Params._fields))
         check_params(params)

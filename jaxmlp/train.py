@@ -5,7 +5,7 @@ from pathlib import Path
 from absl import flags
 
 from jaxmlp import commands
-from jaxmlp.training import run, run_directory, stopping
+from jaxmlp.training import run, stopping
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "a folder with four IDX files named as MNIST's; without it, MNIST")
 RUN_DIR = flags.DEFINE_string("run_dir", None, "where the run is saved, or goes on (default: runs/<time>-<recipe>)")
@@ -24,9 +24,9 @@ def main() -> None:
         commands.keep_compiled(CACHE_DIR.value)
     config = commands.config_from_flags()
     data_dir = Path(DATA_DIR.value) if DATA_DIR.value else None
-    run_dir = Path(RUN_DIR.value) if RUN_DIR.value else run_directory.fresh(commands.recipe())
-    flags_text = commands.flagfile(DATA_DIR.name)
-    stopping.run(lambda stop: run.train(config, data_dir, run_dir, flags_text, stop))
+    run_dir = Path(RUN_DIR.value) if RUN_DIR.value else None
+    flags_text, recipe = commands.flagfile(DATA_DIR.name), commands.recipe()
+    stopping.run(lambda stop: run.train(config, data_dir, run_dir, flags_text, stop, recipe))
 
 
 if __name__ == "__main__":

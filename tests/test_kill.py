@@ -41,8 +41,9 @@ def result(run_dir):
     rows = [json.loads(row) for row in (run_dir / "metrics.jsonl").read_text().splitlines()]
     for row in rows:
         del row["seconds"], row["examples_per_second"]
-    arrays = checkpoint.load(run_dir / f"checkpoint-{EPOCHS:06d}.npz")
-    del arrays["history"]
+    arrays = [checkpoint.load(run_dir / name) for name in (f"checkpoint-{EPOCHS:06d}.npz", "best.npz")]
+    for saved in arrays:
+        del saved["history"]  # has times in it
     return rows, arrays, (run_dir / "test.json").read_text()
 
 

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 import jaxmlp
+from jaxmlp import commands
 
 # So that the package is found from any folder, installed or not.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(jaxmlp.__file__).parents[1])}
@@ -64,6 +66,7 @@ FLAGFILES = {
         ("--learning_rate=-1", 1, "--learning_rate: expected a finite number > 0, got -1.0"),
         ("--learning_rate=nan", 1, "--learning_rate: expected a finite number > 0, got nan"),
         ("--learning_rate=inf", 1, "--learning_rate: expected a finite number > 0, got inf"),
+        ("--beta1=0.5", 1, "--beta1: expected 0.9 with the optimizer sgd, got 0.5"),
         ("epochs=3", 1, "expected flags (--name=value) only, got 'epochs=3'"),
         ("--flagfile=none.flags", 1, "Unable to open flagfile: "),
         (
@@ -85,6 +88,7 @@ FLAGFILES = {
         ),
         ("--run_dir=itself.flags", 2, "itself.flags: expected a folder to write in, got File exists"),
         ("--run_dir=.", 2, ".: expected a run directory or an empty one, got a folder with "),
+        (f"--run_dir={'a' * 300}", 2, f"{'a' * 300}: expected a folder to write in, got File name too long"),
         ("--run_dir=/proc/run", 2, "/proc/run: expected a folder to write in, got No such file or directory"),
     ],
 )
@@ -131,12 +135,46 @@ def test_its_flags_repeat_a_run(few_digits, tmp_path):
 
 
 def test_a_reader_that_leaves_is_no_traceback(few_digits, tmp_path):
-    command = f"{sys.executable} -m jaxmlp.train --data_dir={few_digits} --hidden=8 --epochs=30 | head -1"
-    done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=ENVIRONMENT
-    )
-    assert done.stderr == ""
+    done = through_bash(f"--data_dir={few_digits} --hidden=8 --epochs=30", "| head -1", tmp_path)
+    assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.startswith("jax ")
+    done = through_bash("--help", "| true", tmp_path)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_output_that_cannot_be_written_is_one_line(few_digits, tmp_path):
+    done = through_bash(f"--data_dir={few_digits} --hidden=8 --epochs=1", "> /dev/full", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: standard output: expected to write to it, got No space left on device\n"
+
+
+def through_bash(arguments, redirection, cwd):
+    """With the command's own exit code, and Python's buffer, as a user has them."""
+    command = f"{sys.executable} -m jaxmlp.train {arguments} {redirection}; exit ${{PIPESTATUS[0]}}"
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=120, cwd=cwd, env=environment
+    )
+
+
+def test_a_platform_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENVIRONMENT, "JAX_PLATFORMS", "abacus")
+    done = train("--run_dir=run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: JAX_PLATFORMS: expected a platform with a device, got abacus")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")])
+def test_a_network_that_does_not_fit_is_one_line(error, capsys):
+    def work():
+        raise error
+
+    with pytest.raises(SystemExit, match="1"):
+        commands._guarded(work)
+    expected = r"error: expected a network and a batch that fit, got .*out of memory\n"
+    assert re.fullmatch(expected, capsys.readouterr().err, re.IGNORECASE)
 
 
 def test_a_second_run_takes_what_the_first_compiled(few_digits, tmp_path):

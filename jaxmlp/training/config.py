@@ -132,6 +132,9 @@ class Config:
             raise ConfigError("warmup_epochs", f"at most epochs, which is {self.epochs}", self.warmup_epochs)
         if self.optimizer != "sgd" and (self.momentum or self.nesterov):
             raise ConfigError("momentum", "0 and no nesterov with the optimizer adam", self.momentum)
+        for name in ("beta1", "beta2", "epsilon"):
+            if self.optimizer == "sgd" and getattr(self, name) != (default := getattr(Config, name)):
+                raise ConfigError(name, f"{default} with the optimizer sgd", getattr(self, name))
         if self.log_noise_scale and self.batch_size == 1:
             raise ConfigError("log_noise_scale", "a batch_size of 2 or more with it", "batch_size 1")
         if self.batches_per_block > 1 and not self._blockable:

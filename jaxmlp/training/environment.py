@@ -9,9 +9,12 @@ import jax
 import jaxlib
 import numpy as np
 
+# What changes random numbers or roundings, whether set in the environment or in code.
+SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable")
+
 
 def describe() -> dict[str, object]:
-    """Versions, backend, devices, processors and git revision (None outside a checkout), for config.json."""
+    """Versions, devices, processors, settings and git revision (None outside a checkout), for config.json."""
     devices = jax.devices()
     return {
         "python": platform.python_version(),
@@ -22,6 +25,8 @@ def describe() -> dict[str, object]:
         "devices": [device.device_kind for device in devices],
         "CPU model": _cpu_model(),
         "CPU count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+        **{name: getattr(jax.config, name) for name in SETTINGS},
         "git revision": _git_revision(),
     }
 

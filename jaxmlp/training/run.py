@@ -15,15 +15,24 @@ from jaxmlp.training.run_directory import RunDirectory, Saved
 from jaxmlp.training.stopping import StopRequest
 
 
-def train(config: Config, data_dir: Path | None, run_dir: Path, flags: str, stop: StopRequest) -> None:
+def train(
+    config: Config,
+    data_dir: Path | None,
+    run_dir: Path | None,
+    flags: str,
+    stop: StopRequest,
+    recipe: str = "train",
+) -> None:
     """Train as `config` says on the packaged MNIST, or on the four IDX files of `data_dir`, and save to `run_dir`.
 
-    A run directory that exists is gone on with, to the same bits as if it had never stopped. `flags` is the text of
-    its flags.txt. Prints to standard output: lines in a pipe, and on a terminal also a progress bar with the time
-    left. Raises DataError, ConfigError, RunError, CheckpointError, Diverged, and Stopped once `stop` is asked for.
+    A run directory that exists is gone on with, to the same bits as if it had never stopped; without one it is a
+    new runs/<time>-<recipe>. `flags` is the text of its flags.txt. Prints to standard output: lines in a pipe, and
+    on a terminal also a progress bar with the time left. Raises DataError, ConfigError, RunError, CheckpointError,
+    Diverged, and Stopped once `stop` is asked for.
     """
     dataset = datasets.load(data_dir, config.train_on_all)
     config.check_data(len(dataset.train.labels))
+    run_dir = run_dir or run_directory.fresh(recipe)
     with run_directory.opened(run_dir) as directory:
         directory.claim(config, dataset.sha256, environment.describe(), flags)
         program = loop.prepare(config, dataset)

@@ -11,12 +11,12 @@ lock                    held by the process that writes
 
 import errno
 import fcntl
-import itertools
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -58,20 +58,22 @@ class RunDirectory:
     def claim(self, config: Config, data: Mapping[str, str], environment: Mapping[str, Any], flags: str) -> None:
         """Write what the run is told; in a directory that has been told already, check that it is the same run.
 
-        `data` gives the SHA-256 of each file, `flags` the text of flags.txt. More epochs may be asked for where no
-        schedule depends on their number. Raises ConfigError for any other flag that differs, RunError for
-        other data; warns of an environment in which the bits of the result may differ.
+        `data` gives the SHA-256 of each file, `flags` the text of flags.txt. More epochs, never fewer, may be asked
+        for where no schedule depends on their number. Raises ConfigError for any other flag that differs, RunError
+        for other data; warns of an environment in which the bits of the result may differ.
         """
         said = {"config": asdict(config), "data": dict(data), "environment": dict(environment)}
         if (self.path / CONFIG).exists():
             was = read_config(self.path)
             for name, value in said["config"].items():
                 begun = was["config"].get(name)
-                if begun != value and (name != "epochs" or config.scheduled):
-                    raise ConfigError(name, f"{begun!r}, with which {self.path} was begun", repr(value))
+                extensible = name == "epochs" and not config.scheduled
+                if begun != value and not (extensible and value > begun):
+                    expected = f"{begun!r}{' or more' if extensible else ''}, with which {self.path} was begun"
+                    raise ConfigError(name, expected, repr(value))
             check_data(self.path, data)
             for name, value in said["environment"].items():
-                begun = was["environment"].get(name)
+                begun = was["environment"].get(name, value)
                 if begun != value and name != "git revision":
                     warn(f"{self.path}: {name} was {begun}, is {value}: the bits of the result may differ")
             if said["config"] == was["config"]:
@@ -95,7 +97,10 @@ class RunDirectory:
         return saved
 
     def save(self, saved: Saved, phi: str) -> None:
-        """Save the state after an epoch, then its row. When this returns, a crash loses neither."""
+        """Save the state after an epoch, then its row. When this returns, a crash loses neither.
+
+        The best comes first: killed between the two, the epoch is not done yet, and will save both.
+        """
         epoch = saved.history[-1].epoch
         history = json.dumps([metrics._asdict() for metrics in saved.history])
         arrays = {
@@ -103,9 +108,9 @@ class RunDirectory:
             "phi": np.asarray(phi),
             "history": np.frombuffer(history.encode(), np.uint8),
         }
-        checkpoint.save(self.path / f"checkpoint-{epoch:06d}.npz", arrays)
-        if epoch == min(saved.history, key=lambda m: (m.validation_errors, m.validation_loss)).epoch:
+        if epoch == best(saved.history).epoch:
             checkpoint.save(self.path / BEST, arrays)
+        checkpoint.save(self.path / f"checkpoint-{epoch:06d}.npz", arrays)
         _append(self.path / METRICS, _row(saved.history[-1]).encode())
         for old in _checkpoints(self.path)[KEPT:]:
             old.unlink()
@@ -113,10 +118,10 @@ class RunDirectory:
     def tested(self, epochs: int) -> int | None:
         """The test errors that a run of so many epochs has already counted, if it has."""
         try:
-            result = json.loads((self.path / TEST).read_text())
-        except (OSError, ValueError):
+            result = read_test(self.path)
+        except RunError:
             return None
-        return int(result["errors"]) if result["epoch"] == epochs else None
+        return result["errors"] if result and result["epoch"] == epochs else None
 
     def save_test(self, epoch: int, errors: int, examples: int) -> None:
         result = {"epoch": epoch, "errors": errors, "examples": examples}
@@ -148,10 +153,18 @@ def opened(path: Path) -> Iterator[RunDirectory]:
 
 
 def fresh(recipe: str) -> Path:
-    """A name that is not taken: runs/<time>-<recipe>."""
+    """A new folder runs/<time>-<recipe>, this process's own even where several begin at once. Raises RunError."""
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe}"
-    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
-    return next(path for path in (Path("runs") / name for name in names) if not path.exists())
+    n = 1
+    while True:
+        path = Path("runs", name if n == 1 else f"{name}-{n}")
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            n += 1
+        except OSError as error:
+            raise RunError(f"{path}: expected a folder to write in, got {error.strerror}") from error
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -189,12 +202,32 @@ def newest(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
 def read_checkpoint(path: Path, like: State) -> Saved:
     """The state and history in the checkpoint at `path`. Raises CheckpointError."""
     arrays = checkpoint.load(path)
-    state = checkpoint.unflatten(path, like, arrays)
+    return Saved(checkpoint.unflatten(path, like, arrays), history(path, arrays))
+
+
+def history(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[Metrics, ...]:
+    """The record of every epoch up to the checkpoint at `path`, which holds `arrays`. Raises CheckpointError."""
     try:
-        history = tuple(Metrics(**row) for row in json.loads(arrays["history"].tobytes()))
+        return tuple(Metrics(**row) for row in json.loads(arrays["history"].tobytes()))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: expected the history of its epochs, got {error!r}") from error
-    return Saved(state, history)
+
+
+def best(history: Sequence[Metrics]) -> Metrics:
+    """The epoch of the fewest validation errors; of equal ones that of the smallest loss."""
+    return min(history, key=lambda metrics: (metrics.validation_errors, metrics.validation_loss))
+
+
+def read_test(path: Path) -> dict[str, int] | None:
+    """epoch, errors and examples of the run's test; None before it. Raises RunError."""
+    file = path / TEST
+    try:
+        said = json.loads(file.read_text())
+        return {name: int(said[name]) for name in ("epoch", "errors", "examples")}
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{file}: expected epoch, errors and examples, got {error!r}") from error
 
 
 def warn(text: str) -> None:
@@ -216,7 +249,8 @@ def _newest(path: Path, read: Callable[[Path], T]) -> tuple[Path, T] | None:
 
 def _checkpoints(path: Path) -> list[Path]:
     """Newest first."""
-    return sorted(path.glob("checkpoint-*.npz"), reverse=True)
+    found = [(re.fullmatch(r"checkpoint-(\d+)\.npz", file.name), file) for file in path.iterdir()]
+    return [file for _, file in sorted(((int(m[1]), file) for m, file in found if m), reverse=True)]
 
 
 def _begun(name: str) -> bool:

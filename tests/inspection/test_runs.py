@@ -3,9 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+import jaxmlp
 from jaxmlp.inspection import runs
+from jaxmlp.training import checkpoint
+from jaxmlp.training.checkpoint import CheckpointError
 from jaxmlp.training.run_directory import RunError
 
 
@@ -21,7 +25,8 @@ def test_reads_a_run(trained_run):
     assert len(rows) == 8
     assert run.name == "small"
     assert run.config["hidden"] == run.params.W1.shape[1] == 12
-    assert run.best.validation_errors == min(row["validation_errors"] for row in rows)
+    best = json.loads(checkpoint.load(trained_run / "best.npz")["history"].tobytes())[-1]
+    assert run.best._asdict() == best
     assert run.test == json.loads((trained_run / "test.json").read_text())
 
 
@@ -30,21 +35,21 @@ def test_a_run_that_is_not_done_has_no_test_errors(copy):
     assert runs.read(copy).test is None
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("metrics.jsonl", "", "expected a row for each epoch, got none"),
-        ("metrics.jsonl", '{"epoch": 1', "expected a row for each epoch, got "),
-        ("metrics.jsonl", '{"epoch": 1}', "expected a row for each epoch, got "),
-        ("metrics.jsonl", None, "expected a row for each epoch, got No such file"),
-        ("test.json", "{}", "expected epoch, errors and examples, got "),
-        ("test.json", "3", "expected epoch, errors and examples, got "),
-    ],
-)
-def test_refuses_a_damaged_record(copy, name, content, message):
-    if content is None:
-        (copy / name).unlink()
-    else:
-        (copy / name).write_text(content)
-    with pytest.raises(RunError, match=f"{name}: {message}"):
+@pytest.mark.parametrize("content", ["{}", "3", ""])
+def test_refuses_a_damaged_record_of_the_test(copy, content):
+    (copy / "test.json").write_text(content)
+    with pytest.raises(RunError, match=r"test\.json: expected epoch, errors and examples, got "):
+        runs.read(copy)
+
+
+def test_history_and_parameters_are_of_the_same_checkpoint(copy, capsys):
+    (copy / "checkpoint-000008.npz").write_bytes(b"")
+    run = runs.read(copy)
+    assert len(run.history) == 7
+    np.testing.assert_array_equal(run.params.W1, checkpoint.load(copy / "checkpoint-000007.npz")["params.W1"])
+
+
+def test_refuses_a_file_of_parameters_in_a_checkpoints_place(copy):
+    jaxmlp.save(copy / "checkpoint-000008.npz", *jaxmlp.load(copy)[:1])
+    with pytest.raises(CheckpointError, match=r"checkpoint-000008\.npz: expected the history of its epochs, got"):
         runs.read(copy)

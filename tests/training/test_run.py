@@ -76,6 +76,7 @@ def copy(whole, tmp_path):
             "elastic": 30.0,
             "rotation": 10.0,
             "shift": 1.0,
+            "distortion_end": 0.5,
             "mixup": 0.3,
             "input_dropout": 0.2,
             "momentum": 0.9,
@@ -91,6 +92,32 @@ def test_a_run_stopped_at_every_epoch_ends_with_the_same_bits(few_digits, tmp_pa
             train(tmp_path / "pieces", few_digits, config, AfterOne())
     train(tmp_path / "pieces", few_digits, config)
     assert_same(tmp_path / "whole", tmp_path / "pieces")
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+@pytest.mark.parametrize("saves", [0, 1])
+def test_killed_between_its_two_saves_an_epoch_leaves_the_same_best(
+    whole, few_digits, tmp_path, monkeypatch, epoch, saves
+):
+    """Before the checkpoint and before the best alike; every epoch of this run is the best so far."""
+    save = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", dies_after((epoch - 1) * 2 + saves, save))
+    with pytest.raises(Stopped):
+        train(tmp_path / "run", few_digits)
+    monkeypatch.setattr(checkpoint, "save", save)
+    train(tmp_path / "run", few_digits)
+    assert_same(tmp_path / "run", whole)
+
+
+def dies_after(calls, save):
+    left = iter(range(calls))
+
+    def dying(*arguments):
+        if next(left, None) is None:
+            raise Stopped(signal.SIGKILL, "killed")
+        save(*arguments)
+
+    return dying
 
 
 def test_what_a_run_leaves(whole):
@@ -110,6 +137,34 @@ def test_what_a_run_leaves(whole):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     best = json.loads(checkpoint.load(whole / "best.npz")["history"].tobytes())[-1]
     assert best["validation_errors"] == min(row["validation_errors"] for row in rows)
+
+
+@pytest.mark.parametrize("content", ["{}", "3", "[]", "", '{"epoch": 3}'])
+def test_a_damaged_record_of_the_test_is_written_again(whole, copy, few_digits, content):
+    (copy / "test.json").write_text(content)
+    train(copy, few_digits)
+    assert_same(copy, whole)
+
+
+def test_a_file_named_like_a_checkpoint_is_left_alone(whole, copy, few_digits):
+    shutil.copy(copy / "checkpoint-000002.npz", copy / "checkpoint-keep.npz")
+    assert run_directory.newest(copy)[0] == copy / "checkpoint-000003.npz"
+    train(copy, few_digits, Config(**{**vars(CONFIG), "epochs": 4}))
+    assert (copy / "checkpoint-keep.npz").exists()
+
+
+def test_checkpoints_are_in_the_order_of_their_epochs(copy):
+    shutil.copy(copy / "checkpoint-000003.npz", copy / "checkpoint-1000000.npz")
+    shutil.copy(copy / "checkpoint-000003.npz", copy / "checkpoint-999999.npz")
+    assert run_directory.newest(copy)[0] == copy / "checkpoint-1000000.npz"
+
+
+def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_directory.time, "strftime", lambda form: "20261125-120000")
+    folders = [str(run_directory.fresh("quick")) for _ in range(3)]
+    assert folders == [f"runs/20261125-120000-quick{more}" for more in ("", "-2", "-3")]
+    assert all(os.path.isdir(folder) for folder in folders)
 
 
 def test_a_finished_run_reads_the_test_set_no_more(copy, few_digits, capsys):
@@ -144,6 +199,12 @@ def test_another_flag_is_refused_by_name(copy, few_digits, name, value):
     with pytest.raises(ConfigError, match=f"^{name}: expected {getattr(CONFIG, name)!r}, .* begun, got {value!r}$"):
         train(copy, few_digits, Config(**{**vars(CONFIG), name: value}))
     assert {p: p.read_bytes() for p in copy.iterdir()} == before
+
+
+def test_fewer_epochs_are_refused(copy, few_digits):
+    with pytest.raises(ConfigError, match=f"epochs: expected 3 or more, with which {copy} was begun, got 2"):
+        train(copy, few_digits, Config(**{**vars(CONFIG), "epochs": 2}))
+    assert run_directory.read_config(copy)["config"]["epochs"] == 3
 
 
 @pytest.mark.parametrize("option", [{"schedule": "cosine"}, {"shift": 1.0, "distortion_end": 0.5}])
