@@ -1,6 +1,7 @@
 """The README: its links point at the lines they name, and its Python runs."""
 
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,13 @@ README = (ROOT / "README.md").read_text()
 
 CODE_LINKS = re.findall(r"^\| (\w\d?) \|.*\[[^]]+\]\((jaxmlp/\w+\.py)#L(\d+)\)", README, re.MULTILINE)
 TEST_LINKS = re.findall(r"\[(test_\w+)\]\((tests/\w+\.py)#L(\d+)\)", README)
+
+# Of each row but the committee's, which has no recipe of its own.
+RECORDS = re.findall(r"\| ([\d, ]+, [\d, ]+) \| ([\d.]+) min[^|]* \| (?!committee)(\w+) \|$", README, re.MULTILINE)
+
+
+def test_every_record_is_looked_at():
+    assert len(RECORDS) == 9
 
 
 def test_the_table_holds_every_equation():
@@ -41,6 +49,14 @@ def test_an_example_runs(code, tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("errors", "minutes", "recipe"), RECORDS)
+def test_a_record_is_what_its_recipe_says(errors, minutes, recipe):
+    said = (ROOT / "jaxmlp" / "recipes" / f"{recipe}.flags").read_text()
+    of_each = [int(number) for number in errors.split(",")]
+    assert f"{statistics.mean(of_each):.1f} ± {statistics.stdev(of_each):.1f} test errors in 10,000" in said
+    assert f"Training takes {minutes} min" in " ".join(said.replace("#", "").split()) or " s from the shell" in said
 
 
 def test_it_counts_the_mutants():
