@@ -49,11 +49,12 @@ def test_a_table_and_its_samples(tmp_path):
     [
         ("--peers=numpi", r"error: --peers: expected some of numpy,.*, got numpi"),
         ("--sizes=30", r"error: --sizes: expected KxB with .*, got '30'"),
+        ("--costs --sizes=30x10", r"error: --sizes: expected nothing with --costs, got .*"),
         ("--json=nowhere/bench.json", r"error: --json: expected a file in a folder that exists, got .*"),
     ],
 )
 def test_a_wrong_flag_is_one_line(flag, message):
-    done = bench(flag)
+    done = bench(*flag.split())
     assert done.returncode == 1
     assert re.fullmatch(message + "\n", done.stderr)
 

@@ -55,6 +55,7 @@ COSTS_HIDDEN, QUICK_COSTS_HIDDEN = (100, 800), (100,)
 
 
 def main() -> None:
+    _refuse_what_would_be_ignored()
     peers, sizes = _peers(), [_size(text) for text in _unless_given(SIZES, QUICK_SIZES)]
     rounds = _unless_given(ROUNDS, QUICK_ROUNDS)
     report = Path(JSON.value) if JSON.value else None
@@ -74,6 +75,17 @@ def main() -> None:
         sys.exit(f"error: {error}")
     if report:
         report.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _refuse_what_would_be_ignored() -> None:
+    modes: list[Any] = [
+        (COSTS, [WHOLE_PROCESS, SIZES, PEER_NAMES, RUN_SECONDS]),
+        (WHOLE_PROCESS, [SIZES, RUN_SECONDS]),
+    ]
+    for mode, others in modes:
+        for flag in others:
+            if mode.value and flag.present:
+                raise ConfigError(flag.name, f"nothing with --{mode.name}", str(flag.value))
 
 
 def _unless_given(flag: Any, quick: Any) -> Any:

@@ -57,7 +57,8 @@ def run(
         except Exception as error:
             if contender is OURS:
                 raise
-            skipped[contender.name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            first_line, _, _ = str(error).strip().partition("\n")
+            skipped[contender.name] = f"{type(error).__name__}: {first_line}"
             continue
         runs[contender] = run
         errors[contender] = _error(weights, task) if contender.same_network else None
