@@ -157,12 +157,14 @@ def _guarded(work: Callable[[], T]) -> T:
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
         fail(f"expected a network and a batch that fit, got {str(error) or 'out of memory'}", WRONG_FLAGS)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
         if isinstance(error, BrokenPipeError):
             sys.exit(READER_GONE)
-        fail(f"standard output: expected to write to it, got {error.strerror}", BAD_DATA)
+        fail(f"{error.filename or 'standard output'}: expected a file that works, got {error.strerror}", BAD_DATA)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -145,7 +145,7 @@ def test_a_reader_that_leaves_is_no_traceback(few_digits, tmp_path):
 def test_output_that_cannot_be_written_is_one_line(few_digits, tmp_path):
     done = through_bash(f"--data_dir={few_digits} --hidden=8 --epochs=1", "> /dev/full", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: standard output: expected to write to it, got No space left on device\n"
+    assert done.stderr == "error: standard output: expected a file that works, got No space left on device\n"
 
 
 def through_bash(arguments, redirection, cwd):
