@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jaxmlp import network
 from jaxmlp.activations import Phi, sigmoid
-from jaxmlp.checks import BATCH, check_data, check_deltas, check_inputs, check_targets, check_trace
+from jaxmlp.checks import BATCH, check_deltas, check_inputs, check_targets, check_trace
 from jaxmlp.network import Deltas, Params, Trace
 
 jit_phi = partial(jax.jit, static_argnames="phi")
@@ -29,7 +29,6 @@ def forward(params: Params, x: jax.Array, phi: Phi = sigmoid) -> Trace:
 @jit_phi
 def loss(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> jax.Array:
     """The mean of L over the batch, a scalar."""
-    check_data(params, x, y, lead=BATCH, name="x")
     return mean_loss(forward(params, x, phi), y)
 
 
@@ -61,7 +60,6 @@ def gradient(trace: Trace, deltas: Deltas) -> Params:
 @jit_phi
 def loss_and_gradient(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> tuple[jax.Array, Params]:
     """(mean loss, mean gradient) of the batch: what `jax.value_and_grad(batch.loss)` returns, by hand."""
-    check_data(params, x, y, lead=BATCH, name="x")
     trace = forward(params, x, phi)
     deltas = backward(params, trace, y, phi)
     return mean_loss(trace, y), gradient(trace, deltas)

@@ -48,13 +48,6 @@ def check_inputs(params: Any, x: Any, lead: Axes = ONE_EXAMPLE, name: str = "x0"
     return check_array(name, x, (*lead, D), dtype)[:-1]
 
 
-def check_data(params: Any, x: Any, y: Any, lead: Axes = ONE_EXAMPLE, name: str = "x0") -> None:
-    """Inputs x (called `name`) and targets y, with the axes `lead` before their own."""
-    _, _, C, dtype = check_params(params)
-    lead = check_inputs(params, x, lead, name)
-    check_array("y (one-hot)", y, (*lead, C), dtype)
-
-
 def check_trace(params: Any, trace: Any, y: Any, lead: Axes = ONE_EXAMPLE) -> None:
     """A trace of these parameters, and its targets."""
     D, K, C, dtype = check_params(params)

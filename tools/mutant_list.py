@@ -136,7 +136,7 @@ NETWORK = [
     Mutant("init_float32_only", "network", "b2=jnp.zeros(outputs)", "b2=jnp.zeros(outputs, jnp.float32)"),
     Mutant("init_default_hidden", "network", "hidden: int = 30", "hidden: int = 100"),
     Mutant("forward_unchecked", "network", "    check_inputs(params, x0)\n", "", "test_checks.py"),
-    Mutant("loss_unchecked", "network", "    check_data(params, x0, y)\n", "", "test_checks.py"),
+    Mutant("squared_error_unchecked", "network", "    check_targets(x2, y)\n", "", "test_checks.py"),
     Mutant("backward_unchecked", "network", "    check_trace(params, trace, y)\n", "", "test_checks.py"),
     Mutant("gradient_unchecked", "network", "    check_deltas(trace, deltas)\n", "", "test_checks.py"),
 ]
@@ -212,6 +212,13 @@ BATCH = [
     ),
     Mutant(
         "batch_gradient_unchecked", "batch", "    check_deltas(trace, deltas, lead=BATCH)\n", "", "test_checks.py"
+    ),
+    Mutant(
+        "batch_mean_loss_unchecked",
+        "batch",
+        "    check_targets(trace.x2, y, lead=BATCH)\n",
+        "",
+        "test_checks.py",
     ),
 ]
 
