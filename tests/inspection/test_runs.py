@@ -49,6 +49,12 @@ def test_history_and_parameters_are_of_the_same_checkpoint(copy, capsys):
     np.testing.assert_array_equal(run.params.W1, checkpoint.load(copy / "checkpoint-000007.npz")["params.W1"])
 
 
+@pytest.mark.parametrize("rows", ["", '{"epoch": 1'])
+def test_a_damaged_file_of_rows_is_not_needed(trained_run, copy, rows):
+    (copy / "metrics.jsonl").write_text(rows)
+    assert runs.read(copy).history == runs.read(trained_run).history
+
+
 def test_refuses_a_file_of_parameters_in_a_checkpoints_place(copy):
     jaxmlp.save(copy / "checkpoint-000008.npz", *jaxmlp.load(copy)[:1])
     with pytest.raises(CheckpointError, match=r"checkpoint-000008\.npz: expected the history of its epochs, got"):
