@@ -231,8 +231,8 @@ CHECKS = [
     Mutant(
         "any_n_passes",
         "checks",
-        '    check_array("y (one-hot)", y, (*lead, C), dtype)\n\n\ndef check_trace',
-        '    check_array("y (one-hot)", y, (*("n" for _ in lead), C), dtype)\n\n\ndef check_trace',
+        'check_array("y (one-hot)", y, shape, _dtype(x2))',
+        'check_array("y (one-hot)", y, (*("n" for _ in lead), shape[-1]), _dtype(x2))',
     ),
     Mutant("any_n_passes_in_a_trace", "checks", "        lead = check_array(f", "        check_array(f"),
     Mutant("any_n_passes_in_deltas", "checks", '    lead = check_array("trace.x0"', '    check_array("trace.x0"'),
