@@ -6,45 +6,71 @@ jaxmlp.save("mine.npz", params, "relu,sigmoid")
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from jaxmlp.activations import Phi, named
 from jaxmlp.checks import check_params
+from jaxmlp.data.deskewing import deskewed
 from jaxmlp.network import Params
 from jaxmlp.training import checkpoint, run_directory
 from jaxmlp.training.checkpoint import CheckpointError
 
 
-def save(path: str | Path, params: Params, phi: str = "sigmoid") -> None:
+class Network(NamedTuple):
+    """What a file or a run directory holds of a network."""
+
+    params: Params
+    phi: Phi
+    deskew: bool  # whether it was trained on upright digits
+
+    def seen(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The images (n, H, W) of 0 to 255 as the network was trained to see them."""
+        return deskewed(images) if self.deskew else images
+
+
+def save(path: str | Path, params: Params, phi: str = "sigmoid", deskew: bool = False) -> None:
     """Write parameters, and their activation by name ("relu", or "relu,sigmoid"), to one .npz file, all or nothing.
 
-    Raises ValueError for a wrong phi or wrong parameters, CheckpointError if the file cannot be written.
+    `deskew` says that they were trained on upright digits, so that the commands show them no others. Raises
+    ValueError for a wrong phi or wrong parameters, CheckpointError if the file cannot be written.
     """
     named(phi)
     check_params(params)
-    checkpoint.save(Path(path), {**checkpoint.flatten({"params": params}), "phi": np.asarray(phi)})
+    described = {"phi": np.asarray(phi), "deskew": np.asarray(deskew)}
+    checkpoint.save(Path(path), {**checkpoint.flatten({"params": params}), **described})
 
 
 def load(path: str | Path) -> tuple[Params, Phi]:
     """(params, phi) from a run directory, its newest whole checkpoint; or from one checkpoint, or a file of `save`.
 
-    Raises RunError for a folder that is no run or has not saved an epoch yet, CheckpointError for a damaged file.
+    Warns of a network that was trained on upright digits: it expects `data.deskewing.deskewed` images. Raises
+    RunError for a folder that is no run or has not saved an epoch yet, CheckpointError for a damaged file.
     """
-    path = Path(path)
+    network = read(Path(path))
+    if network.deskew:
+        run_directory.warn(f"{path}: trained with --deskew: give it data.deskewing.deskewed(images) / 255")
+    return network.params, network.phi
+
+
+def read(path: Path) -> Network:
+    """What `load` reads, whole and without its warning."""
     if path.is_dir():
         path, arrays = run_directory.newest(path)
     else:
         arrays = checkpoint.load(path)
-    return network(path, arrays)
+    return unpacked(path, arrays)
 
 
-def network(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[Params, Phi]:
-    """(params, phi) among the arrays of the checkpoint at `path`. Raises CheckpointError."""
+def unpacked(path: Path, arrays: Mapping[str, np.ndarray]) -> Network:
+    """The network among the arrays of the checkpoint at `path`. Raises CheckpointError."""
     try:
         params = Params(*(jnp.asarray(arrays[f"params.{leaf}"]) for leaf in Params._fields))
         check_params(params)
-        return params, named(str(arrays["phi"]))
+        deskew = bool(arrays.get("deskew", False))  # absent from files that are older than it
+        return Network(params, named(str(arrays["phi"])), deskew)
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path}: expected parameters and phi, got {error}") from error

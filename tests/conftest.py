@@ -35,14 +35,23 @@ def few_digits(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def trained_run(few_digits, tmp_path_factory):
-    """The directory of a small finished run on few_digits. Not to be changed."""
-    run_dir = tmp_path_factory.mktemp("trained") / "small"
-    options = {"hidden": 12, "phi": "relu,sigmoid", "learning_rate": 0.5, "epochs": 8}
+def small_run(few_digits, run_dir, **more):
+    options = {"hidden": 12, "phi": "relu,sigmoid", "learning_rate": 0.5, "epochs": 8, **more}
     flags = "".join(f"--{name}={value}\n" for name, value in {"data_dir": few_digits, **options}.items())
     run.train(Config(**options), few_digits, run_dir, flags, StopRequest())
     return run_dir
+
+
+@pytest.fixture(scope="session")
+def trained_run(few_digits, tmp_path_factory):
+    """The directory of a small finished run on few_digits. Not to be changed."""
+    return small_run(few_digits, tmp_path_factory.mktemp("trained") / "small")
+
+
+@pytest.fixture(scope="session")
+def upright_run(few_digits, tmp_path_factory):
+    """The same with upright digits. Not to be changed."""
+    return small_run(few_digits, tmp_path_factory.mktemp("trained") / "upright", deskew=True)
 
 
 def pytest_addoption(parser):

@@ -48,8 +48,8 @@ def _distortions(dataset: Dataset, distortion: Distortion) -> Figure:
 
 def _mistakes(dataset: Dataset, members: list[Path]) -> Figure:
     """The test digits that the committee gets wrong, each with its label and what the committee takes it for."""
-    networks = [storage.load(member) for member in members]
-    scores = scoring.committee([scoring.score(params, dataset.test, phi, "MNIST") for params, phi in networks])
+    networks = [storage.read(member) for member in members]
+    scores = scoring.committee([scoring.score(network, dataset.test, "MNIST") for network in networks])
     wrong = np.flatnonzero(scores.predictions != scores.labels)
     titles = [f"{scores.labels[i]} not {scores.predictions[i]}" for i in wrong]
     return _grid([dataset.test.images[i] for i in wrong], titles, COLUMNS)

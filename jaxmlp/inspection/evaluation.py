@@ -37,13 +37,13 @@ def evaluate(
     The set is that in `data_dir`, MNIST without one; the runs in `run_dirs` must have been trained on it. Raises
     DataError, CheckpointError, RunError.
     """
-    networks = [storage.load(checkpoint) for checkpoint in checkpoints]
+    networks = [storage.read(checkpoint) for checkpoint in checkpoints]
     dataset = datasets.load(data_dir)
     for run_dir in run_dirs:
         run_directory.check_data(run_dir, dataset.sha256)
     examples = {"validation": dataset.validation, "test": dataset.test}[split]
     data = str(data_dir or "MNIST")
-    members = [scoring.score(params, examples, phi, data) for params, phi in networks]
+    members = [scoring.score(network, examples, data) for network in networks]
     scores = scoring.committee(members)
     return Evaluation(
         checkpoints=[str(checkpoint) for checkpoint in checkpoints],

@@ -15,14 +15,14 @@ def predict(checkpoint: Path, files: list[Path]) -> str:
     An image of a file that can hold several is named by its index too. Raises CheckpointError, DataError and
     MissingExtra; all files are read before anything is predicted.
     """
-    params, phi = storage.load(checkpoint)
-    read = [pictures.read(file, params.W1.shape[0]) for file in files]
+    network = storage.read(checkpoint)
+    read = [pictures.read(file, network.params.W1.shape[0]) for file in files]
     names = [
         str(file) if len(images) == 1 else f"{file}[{i}]"
         for file, images in zip(files, read, strict=True)
         for i in range(len(images))
     ]
-    x2 = np.concatenate([scoring.outputs(params, images, phi) for images in read])
+    x2 = np.concatenate([scoring.outputs(network, images) for images in read])
     width = max(map(len, (*names, "image")))
     lines = [f"{'image':{width}} prediction " + "".join(f"{c:6}" for c in range(x2.shape[1]))]
     for name, outputs in zip(names, x2, strict=True):

@@ -56,7 +56,7 @@ def _write(folder: Path, name: str, title: str, parts: Sequence[Picture | Table]
 
 def _parts(run: Run, data_dir: Path | None) -> list[Picture | Table]:
     dataset = datasets.load(data_dir)
-    scores = scoring.score(run.params, dataset.validation, run.phi, str(data_dir or "MNIST"))
+    scores = scoring.score(run.network, dataset.validation, str(data_dir or "MNIST"))
     parts: list[Picture | Table] = [
         _facts(run),
         _learning_curves(run),
@@ -71,10 +71,10 @@ def _parts(run: Run, data_dir: Path | None) -> list[Picture | Table]:
 
 
 def _facts(run: Run) -> Table:
-    inputs, hidden = run.params.W1.shape
+    inputs, hidden = run.network.params.W1.shape
     last = run.history[-1]
     rows = [
-        ("network", f"{inputs}-{hidden}-{len(run.params.b2)}, {run.config['phi']}"),
+        ("network", f"{inputs}-{hidden}-{len(run.network.params.b2)}, {run.config['phi']}"),
         ("flags", " ".join(f"--{name}={value}" for name, value in run.config.items())),
         ("epochs so far", f"{last.epoch}"),
         ("last losses", f"training {last.train_loss:.5f}, validation {last.validation_loss:.5f}"),
@@ -105,7 +105,7 @@ def _learning_curves(run: Run) -> Picture:
 
 def _hidden_units(run: Run, dataset: Dataset) -> Picture:
     _, height, width = dataset.train.images.shape
-    W1, W2 = np.asarray(run.params.W1), np.asarray(run.params.W2)
+    W1, W2 = np.asarray(run.network.params.W1), np.asarray(run.network.params.W2)
     units = plots.strongest_units(W2)
     return Picture(
         name="hidden_units",
@@ -135,7 +135,7 @@ def _confusion_matrix(scores: scoring.Scores) -> Picture:
 
 
 def _gradient_norms(run: Run, dataset: Dataset, scores: scoring.Scores) -> Picture:
-    norms = scoring.gradient_norms(run.params, dataset.validation, run.phi)
+    norms = scoring.gradient_norms(run.network, dataset.validation)
     wrong = scores.predictions != scores.labels
     medians = [f"{np.median(norms[part]):.2g}" if part.any() else "none" for part in (~wrong, wrong)]
     return Picture(
@@ -166,12 +166,12 @@ def _comparison(compared: Sequence[Run]) -> list[Picture | Table]:
     names = _names(compared)
     rows = []
     for name, run in zip(names, compared, strict=True):
-        inputs, hidden = run.params.W1.shape
+        inputs, hidden = run.network.params.W1.shape
         last = run.history[-1]
         rows.append(
             (
                 name,
-                f"{inputs}-{hidden}-{len(run.params.b2)}, {run.config['phi']}",
+                f"{inputs}-{hidden}-{len(run.network.params.b2)}, {run.config['phi']}",
                 f"{last.epoch}",
                 f"{last.train_loss:.5f}",
                 f"{last.validation_loss:.5f}",

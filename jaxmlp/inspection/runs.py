@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxmlp import storage
-from jaxmlp.activations import Phi
-from jaxmlp.network import Params
+from jaxmlp.storage import Network
 from jaxmlp.training import run_directory
 from jaxmlp.training.loop import Metrics
 
@@ -16,8 +15,7 @@ class Run(NamedTuple):
     path: Path
     config: dict[str, Any]  # Config's fields
     history: tuple[Metrics, ...]  # at least one epoch
-    params: Params  # of the newest whole checkpoint, as is the history
-    phi: Phi
+    network: Network  # of the newest whole checkpoint, as is the history
     test: dict[str, int] | None  # epoch, errors, examples; None until the run is done
 
     @property
@@ -37,6 +35,6 @@ def read(path: Path) -> Run:
         path,
         run_directory.read_config(path)["config"],
         run_directory.history(checkpoint, arrays),
-        *storage.network(checkpoint, arrays),
+        storage.unpacked(checkpoint, arrays),
         run_directory.read_test(path),
     )

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from jaxmlp import batch, network, statistics
+from jaxmlp import batch, statistics
 from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Split
 from jaxmlp.data.idx import DataError
-from jaxmlp.network import Params
+from jaxmlp.network import Params, forward, squared_error
+from jaxmlp.storage import Network
 from jaxmlp.training.epoch import SCORED_AT_ONCE, floats, unit
 
 
@@ -47,12 +48,13 @@ class Mistake:
     outputs: list[float]  # x2
 
 
-def outputs(params: Params, images: npt.NDArray[np.uint8], phi: Phi) -> npt.NDArray[np.floating]:
+def outputs(network: Network, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.floating]:
     """x2 of each image, (n, C). Images are (n, height, width) of 0 to 255, with a pixel for each input.
 
     Raises DataError for an output that is not finite: no prediction could be read off it.
     """
-    x2 = np.asarray(_outputs(params, images.reshape(len(images), -1), phi))
+    seen = network.seen(images).reshape(len(images), -1)
+    x2 = np.asarray(_outputs(network.params, seen, network.phi))
     bad = np.flatnonzero(~np.isfinite(x2).all(axis=1))
     if bad.size:
         raise DataError(f"the network: expected finite outputs, got {x2[bad[0]].tolist()} for image {bad[0]}")
@@ -62,24 +64,24 @@ def outputs(params: Params, images: npt.NDArray[np.uint8], phi: Phi) -> npt.NDAr
 @partial(jax.jit, static_argnames="phi")
 def _outputs(params: Params, images: jax.Array, phi: Phi) -> jax.Array:
     def output(pixels: jax.Array) -> jax.Array:
-        return network.forward(params, unit(params, pixels), phi).x2
+        return forward(params, unit(params, pixels), phi).x2
 
     x2: jax.Array = jax.lax.map(output, images, batch_size=SCORED_AT_ONCE)
     return x2
 
 
-def score(params: Params, split: Split, phi: Phi, source: str) -> Scores:
+def score(network: Network, split: Split, source: str) -> Scores:
     """The scores of every example.
 
     Raises DataError, which names the `source` of the split, if the network has other inputs or too few outputs.
     """
-    inputs, classes = params.W1.shape[0], params.b2.shape[0]
+    inputs, classes = network.params.W1.shape[0], network.params.b2.shape[0]
     _, height, width = split.images.shape
     if height * width != inputs:
         raise DataError(f"{source}: expected images of {inputs} pixels, one for each input, got {height}x{width}")
     if split.labels.max() >= classes:
         raise DataError(f"{source}: expected labels below {classes}, one for each output, got {split.labels.max()}")
-    return _scored(outputs(params, split.images, phi), split.labels)
+    return _scored(outputs(network, split.images), split.labels)
 
 
 def committee(members: Sequence[Scores]) -> Scores:
@@ -97,16 +99,17 @@ def committee(members: Sequence[Scores]) -> Scores:
 
 def _scored(x2: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) -> Scores:
     y = np.eye(x2.shape[1], dtype=x2.dtype)[labels]
-    losses = jax.lax.map(lambda pair: network.squared_error(*pair), (x2, y), batch_size=SCORED_AT_ONCE)
+    losses = jax.lax.map(lambda pair: squared_error(*pair), (x2, y), batch_size=SCORED_AT_ONCE)
     return Scores(labels, x2, np.asarray(losses))
 
 
-def gradient_norms(params: Params, split: Split, phi: Phi) -> npt.NDArray[np.floating]:
+def gradient_norms(network: Network, split: Split) -> npt.NDArray[np.floating]:
     """‖g‖ of each example over all parameters, (n,): from the deltas, in chunks that bound the memory."""
+    params, phi, _ = network
     norms = []
     for start in range(0, len(split.labels), SCORED_AT_ONCE):
         chunk = slice(start, start + SCORED_AT_ONCE)
-        images, labels = jnp.asarray(split.images[chunk]), jnp.asarray(split.labels[chunk])
+        images, labels = jnp.asarray(network.seen(split.images[chunk])), jnp.asarray(split.labels[chunk])
         x, y = floats(params, images.reshape(len(images), -1), labels)
         trace = batch.forward(params, x, phi)
         norms.append(np.asarray(statistics.gradient_norms(trace, batch.backward(params, trace, y, phi))))

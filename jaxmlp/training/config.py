@@ -81,6 +81,7 @@ class Config:
         "decoupled weight decay: each step shrinks W1 and W2 by 1 - learning_rate * weight_decay"
     )
     clip_norm: float = _amount("scale each example's gradient down to this norm if it is longer; 0 clips nothing")
+    deskew: bool = _switch("shear every digit upright before the network sees it, in training and ever after")
     elastic: float = _at_most(
         1000, "distort each image: move its pixels by so many pixels times smoothed noise from (-1, 1)"
     )

@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Dataset, Split
+from jaxmlp.data.deskewing import deskewed_dataset
 from jaxmlp.network import Params
 from jaxmlp.training.config import Config
 from jaxmlp.training.epoch import Score, Seen, Settings, State, evaluate, train_epoch
@@ -63,6 +64,8 @@ def prepare(config: Config, dataset: Dataset) -> Program:
     """
     examples = len(dataset.train.labels)
     config.check_data(examples)
+    if config.deskew:
+        dataset = deskewed_dataset(dataset)
     phi, optimizer = config.activation(), config.make_optimizer()
     inputs = dataset.train.images[0].size
 

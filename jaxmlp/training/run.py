@@ -44,7 +44,7 @@ def train(
         with tqdm(total=config.epochs, initial=len(saved.history), unit="epoch", leave=False, disable=None) as bar:
             for state, metrics in loop.fit(program, saved.state, len(saved.history)):
                 saved = Saved(state, (*saved.history, metrics))
-                directory.save(saved, config.phi)
+                directory.save(saved, config)
                 _write(bar, _epoch_line(metrics, config.epochs))
                 bar.update()
                 stop.check(f"stopped after epoch {metrics.epoch}; --run_dir={run_dir} goes on from there")
@@ -70,6 +70,7 @@ def _header(config: Config, dataset: Dataset, compile_seconds: float, run_dir: P
             f"jax {jax.__version__} on {devices[0].platform}: {', '.join(d.device_kind for d in devices)}",
             "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
             + f" of {height}x{width}"
+            + (", made upright" if config.deskew else "")
             + (", the validation images trained on too" if config.train_on_all else ""),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
             f"run directory: {run_dir}",

@@ -66,7 +66,7 @@ class RunDirectory:
         if (self.path / CONFIG).exists():
             was = read_config(self.path)
             for name, value in said["config"].items():
-                begun = was["config"].get(name)
+                begun = was["config"].get(name, getattr(Config, name))  # a flag that is younger than the run
                 extensible = name == "epochs" and not config.scheduled
                 if begun != value and not (extensible and value > begun):
                     expected = f"{begun!r}{' or more' if extensible else ''}, with which {self.path} was begun"
@@ -96,7 +96,7 @@ class RunDirectory:
         checkpoint.replace(self.path / METRICS, "".join(map(_row, saved.history)).encode())
         return saved
 
-    def save(self, saved: Saved, phi: str) -> None:
+    def save(self, saved: Saved, config: Config) -> None:
         """Save the state after an epoch, then its row. When this returns, a crash loses neither.
 
         The best comes first: killed between the two, the epoch is not done yet, and will save both.
@@ -105,7 +105,8 @@ class RunDirectory:
         history = json.dumps([metrics._asdict() for metrics in saved.history])
         arrays = {
             **checkpoint.flatten(saved.state),
-            "phi": np.asarray(phi),
+            "phi": np.asarray(config.phi),
+            "deskew": np.asarray(config.deskew),
             "history": np.frombuffer(history.encode(), np.uint8),
         }
         if epoch == best(saved.history).epoch:

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from jaxmlp.data import DataError
-from jaxmlp.inspection import reporting
+from jaxmlp.inspection import reporting, runs
 from jaxmlp.training.run_directory import RunError
 
 
@@ -42,3 +42,10 @@ def test_validation_images_that_were_trained_on_are_said_to_be(copy, few_digits)
     assert "trained on too" not in reporting.write_report(copy, few_digits, []).read_text()
     config.write_text(config.read_text().replace('"train_on_all": false', '"train_on_all": true'))
     assert "trained on too" in reporting.write_report(copy, few_digits, []).read_text()
+
+
+def test_a_network_of_upright_digits_is_shown_such(upright_run, few_digits, tmp_path):
+    copy = shutil.copytree(upright_run, tmp_path / "copy")
+    last = runs.read(copy).history[-1]
+    page = reporting.write_report(copy, few_digits, []).read_text()
+    assert f"{last.validation_errors} errors in 100 validation images" in page

@@ -24,7 +24,7 @@ def test_reads_a_run(trained_run):
     assert [m._asdict() for m in run.history] == rows
     assert len(rows) == 8
     assert run.name == "small"
-    assert run.config["hidden"] == run.params.W1.shape[1] == 12
+    assert run.config["hidden"] == run.network.params.W1.shape[1] == 12
     best = json.loads(checkpoint.load(trained_run / "best.npz")["history"].tobytes())[-1]
     assert run.best._asdict() == best
     assert run.test == json.loads((trained_run / "test.json").read_text())
@@ -46,7 +46,9 @@ def test_history_and_parameters_are_of_the_same_checkpoint(copy, capsys):
     (copy / "checkpoint-000008.npz").write_bytes(b"")
     run = runs.read(copy)
     assert len(run.history) == 7
-    np.testing.assert_array_equal(run.params.W1, checkpoint.load(copy / "checkpoint-000007.npz")["params.W1"])
+    np.testing.assert_array_equal(
+        run.network.params.W1, checkpoint.load(copy / "checkpoint-000007.npz")["params.W1"]
+    )
 
 
 @pytest.mark.parametrize("rows", ["", '{"epoch": 1'])

@@ -7,9 +7,11 @@ import pytest
 from jaxmlp.activations import relu, sigmoid
 from jaxmlp.data import DataError
 from jaxmlp.data.datasets import Split
+from jaxmlp.data.deskewing import deskewed
 from jaxmlp.inspection import scoring
 from jaxmlp.inspection.scoring import Mistake, Scores
 from jaxmlp.network import Params
+from jaxmlp.storage import Network
 from jaxmlp.training import epoch
 
 RNG = np.random.default_rng(0)
@@ -17,11 +19,12 @@ D, K, C, N = 20, 6, 3, 2345  # more than two chunks, the last not whole
 PARAMS = Params(*(jnp.asarray(RNG.standard_normal(shape)) for shape in ((D, K), (K,), (K, C), (C,))))
 SPLIT = Split(RNG.integers(0, 256, (N, 4, 5), np.uint8), RNG.integers(0, C, N).astype(np.uint8))
 PHI = (relu, sigmoid)
+NETWORK = Network(PARAMS, PHI, deskew=False)
 
 
 @pytest.fixture(scope="module")
 def scores():
-    return scoring.score(PARAMS, SPLIT, PHI, "here")
+    return scoring.score(NETWORK, SPLIT, "here")
 
 
 def by_hand():
@@ -68,14 +71,14 @@ def test_worst_mistakes():
 
 def test_refuses_data_of_another_size_or_with_more_classes():
     with pytest.raises(DataError, match=r"^here: expected images of 20 pixels, one for each input, got 5x5$"):
-        scoring.score(PARAMS, Split(np.zeros((2, 5, 5), np.uint8), np.zeros(2, np.uint8)), PHI, "here")
+        scoring.score(NETWORK, Split(np.zeros((2, 5, 5), np.uint8), np.zeros(2, np.uint8)), "here")
     with pytest.raises(DataError, match=r"^here: expected labels below 3, one for each output, got 3$"):
-        scoring.score(PARAMS, Split(SPLIT.images[:1], np.array([3], np.uint8)), PHI, "here")
+        scoring.score(NETWORK, Split(SPLIT.images[:1], np.array([3], np.uint8)), "here")
 
 
 def test_refuses_outputs_that_are_not_finite():
     with pytest.raises(DataError, match=r"expected finite outputs, got \[nan, .* for image 0"):
-        scoring.outputs(PARAMS._replace(b2=PARAMS.b2.at[0].set(jnp.nan)), SPLIT.images, PHI)
+        scoring.outputs(Network(PARAMS._replace(b2=PARAMS.b2.at[0].set(jnp.nan)), PHI, False), SPLIT.images)
 
 
 def test_gradient_norms_against_the_gradients_written_out():
@@ -87,4 +90,13 @@ def test_gradient_norms_against_the_gradients_written_out():
     delta1 = (delta2 @ W2.T) * (z1 > 0)
     leaves = (x0[:, :, None] * delta1[:, None], delta1, x1[:, :, None] * delta2[:, None], delta2)
     want = np.sqrt(sum((leaf.reshape(N, -1) ** 2).sum(axis=1) for leaf in leaves))
-    np.testing.assert_allclose(scoring.gradient_norms(PARAMS, SPLIT, PHI), want, rtol=1e-12)
+    np.testing.assert_allclose(scoring.gradient_norms(NETWORK, SPLIT), want, rtol=1e-12)
+
+
+def test_upright_digits_for_a_network_of_such(scores):
+    network = NETWORK._replace(deskew=True)
+    upright = Split(deskewed(SPLIT.images), SPLIT.labels)
+    np.testing.assert_array_equal(scoring.outputs(network, SPLIT.images), scoring.outputs(NETWORK, upright.images))
+    norms = scoring.gradient_norms(network, SPLIT)
+    np.testing.assert_array_equal(norms, scoring.gradient_norms(NETWORK, upright))
+    assert not np.allclose(norms, scoring.gradient_norms(NETWORK, SPLIT))

@@ -6,6 +6,7 @@ import pytest
 
 from jaxmlp import network
 from jaxmlp.data import datasets
+from jaxmlp.data.deskewing import deskewed_dataset
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config, ConfigError
 
@@ -74,6 +75,14 @@ def test_a_run_that_diverges_stops_at_its_epoch(dataset):
     program = loop.prepare(Config(hidden=8, phi="identity", learning_rate=1e6), dataset)
     with pytest.raises(loop.Diverged, match="epoch 1"):
         list(loop.fit(program))
+
+
+def test_upright_digits_are_trained_on_validated_and_tested(dataset):
+    upright = loop.prepare(Config(**{**vars(CONFIG), "deskew": True}), dataset)
+    by_hand = loop.prepare(CONFIG, deskewed_dataset(dataset))
+    (ours, record), (theirs, expected) = next(loop.fit(upright)), next(loop.fit(by_hand))
+    assert record[:5] == expected[:5]
+    assert upright.test(ours.params).loss == by_hand.test(theirs.params).loss
 
 
 def test_a_batch_larger_than_the_data_is_refused(dataset):

@@ -192,6 +192,7 @@ def test_more_epochs_may_be_asked_for_with_a_constant_schedule(copy, few_digits,
         ("learning_rate", 1.0),
         ("elastic", 30.0),
         ("input_dropout", 0.5),
+        ("deskew", True),
     ],
 )
 def test_another_flag_is_refused_by_name(copy, few_digits, name, value):
@@ -199,6 +200,17 @@ def test_another_flag_is_refused_by_name(copy, few_digits, name, value):
     with pytest.raises(ConfigError, match=f"^{name}: expected {getattr(CONFIG, name)!r}, .* begun, got {value!r}$"):
         train(copy, few_digits, Config(**{**vars(CONFIG), name: value}))
     assert {p: p.read_bytes() for p in copy.iterdir()} == before
+
+
+def test_a_run_older_than_a_flag_goes_on_with_its_default(whole, copy, few_digits):
+    said = json.loads((copy / "config.json").read_text())
+    del said["config"]["deskew"]
+    (copy / "config.json").write_text(json.dumps(said))
+    (copy / "checkpoint-000003.npz").unlink()
+    with pytest.raises(ConfigError, match=r"^deskew: expected False, "):
+        train(copy, few_digits, Config(**{**vars(CONFIG), "deskew": True}))
+    train(copy, few_digits)
+    assert_same(whole, copy)
 
 
 def test_fewer_epochs_are_refused(copy, few_digits):

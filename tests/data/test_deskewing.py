@@ -1,0 +1,62 @@
+"""Digits made upright: against SciPy, with a slope that NumPy fits, and by the moments that remain."""
+
+import jax
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from jaxmlp.data import datasets
+from jaxmlp.data.datasets import Dataset, Split
+from jaxmlp.data.deskewing import deskewed, deskewed_dataset
+
+IMAGES = datasets.load().test.images[:40]
+
+
+def slope(image):
+    """Of the line column(row) that fits the ink best."""
+    rows, columns = np.nonzero(image)
+    return np.polyfit(rows, columns, 1, w=np.sqrt(image[rows, columns].astype(float)))[0]
+
+
+def by_hand(image):
+    row, column = np.indices(image.shape)
+    middle = np.average(row, weights=image)
+    return map_coordinates(
+        image.astype(float), [row, column + slope(image) * (row - middle)], order=1, mode="grid-constant"
+    )
+
+
+def test_against_scipy_with_a_slope_from_numpy():
+    given = IMAGES.copy()
+    ours = deskewed(IMAGES)
+    assert ours.dtype == np.uint8
+    assert np.abs(ours - np.array([by_hand(image) for image in IMAGES])).max() < 0.501
+    np.testing.assert_array_equal(IMAGES, given)
+
+
+def test_no_digit_leans_afterwards():
+    before, after = ([slope(image) for image in images] for images in (IMAGES, deskewed(IMAGES)))
+    assert np.max(np.abs(before)) > 0.5
+    assert np.max(np.abs(after)) < 0.01
+
+
+def test_any_size_and_number():
+    images = np.random.default_rng(0).integers(0, 256, (1003, 5, 9), np.uint8)  # more than one chunk
+    np.testing.assert_allclose(deskewed(images), [by_hand(image) for image in images], rtol=0, atol=0.501)
+
+
+def test_nothing_to_shear_is_left_as_it_is():
+    images = np.zeros((4, 8, 8), np.uint8)
+    images[1, 3] = 255  # a row
+    images[2, :, 5] = 9  # a column
+    images[3, 7, 7] = 1  # a point
+    np.testing.assert_array_equal(deskewed(images), images)
+    np.testing.assert_array_equal(deskewed(np.full((1, 1, 1), 7, np.uint8)), [[[7]]])
+
+
+def test_every_part_of_a_data_set():
+    rng = np.random.default_rng(1)
+    parts = [Split(rng.integers(0, 256, (n, 6, 6), np.uint8), np.arange(n, dtype=np.uint8)) for n in (4, 3, 2)]
+    ours = deskewed_dataset(Dataset(*parts, 4, {"a": "b"}))
+    want = Dataset(*(Split(deskewed(images), labels) for images, labels in parts), 4, {"a": "b"})
+    assert jax.tree.all(jax.tree.map(np.array_equal, ours, want))
+    assert not np.array_equal(ours.test.images, parts[2].images)

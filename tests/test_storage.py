@@ -1,0 +1,53 @@
+"""Parameters in a file of their own, and what a file must say of them."""
+
+import numpy as np
+import pytest
+
+import jaxmlp
+from jaxmlp import storage
+from jaxmlp.activations import relu, sigmoid
+from jaxmlp.training import checkpoint
+from jaxmlp.training.checkpoint import CheckpointError
+
+PARAMS = jaxmlp.Params(*(np.full(shape, 0.5) for shape in ((4, 3), 3, (3, 2), 2)))
+
+
+def test_what_is_saved_is_read_again(tmp_path, capsys):
+    jaxmlp.save(tmp_path / "net.npz", PARAMS, "relu,sigmoid")
+    params, phi = jaxmlp.load(tmp_path / "net.npz")
+    assert all(np.array_equal(ours, given) for ours, given in zip(params, PARAMS, strict=True))
+    assert phi == (relu, sigmoid)
+    assert not storage.read(tmp_path / "net.npz").deskew
+    assert capsys.readouterr().err == ""
+
+
+def test_a_network_of_upright_digits_says_so(tmp_path, capsys):
+    file = tmp_path / "net.npz"
+    jaxmlp.save(file, PARAMS, deskew=True)
+    assert storage.read(file).deskew
+    assert capsys.readouterr().err == ""
+    jaxmlp.load(file)
+    assert capsys.readouterr().err == (
+        f"warning: {file}: trained with --deskew: give it data.deskewing.deskewed(images) / 255\n"
+    )
+
+
+def test_a_file_older_than_that(tmp_path):
+    file = tmp_path / "net.npz"
+    checkpoint.save(file, {**checkpoint.flatten({"params": PARAMS}), "phi": np.asarray("tanh")})
+    assert not storage.read(file).deskew
+
+
+@pytest.mark.parametrize("wrong", [{"phi": "cosine"}, {"params": PARAMS._replace(b2=np.ones(3))}])
+def test_nothing_is_written_of_what_is_wrong(tmp_path, wrong):
+    with pytest.raises(ValueError, match="expected"):
+        jaxmlp.save(tmp_path / "net.npz", **{"params": PARAMS, **wrong})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_says_it_wrongly_is_refused(tmp_path):
+    file = tmp_path / "net.npz"
+    described = {"phi": np.asarray("tanh"), "deskew": np.zeros(3)}
+    checkpoint.save(file, {**checkpoint.flatten({"params": PARAMS}), **described})
+    with pytest.raises(CheckpointError, match=f"^{file}: expected parameters"):
+        storage.read(file)
