@@ -500,6 +500,8 @@ EPOCH = [
         "loss += last.loss * remaining",
         "loss += 0 * last.loss",
     ),
+    Mutant("second_half_forgotten", "training.epoch", "(first + second) / 2", "first"),
+    Mutant("halves_not_averaged", "training.epoch", "(first + second) / 2", "first + second"),
     Mutant("clipping_forgotten", "training.epoch", "if settings.clip_norm:", "if False:"),
     Mutant("order_ignored", "training.epoch", "images[rows], labels[rows]", "images, labels"),
     Mutant("labels_in_another_order", "training.epoch", "images[rows], labels[rows]", "images[rows], labels"),

@@ -24,11 +24,16 @@ def describe() -> dict[str, object]:
         "backend": devices[0].platform,
         "devices": [device.device_kind for device in devices],
         "CPU model": _cpu_model(),
-        "CPU count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "CPU count": cpu_count(),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         **{name: getattr(jax.config, name) for name in SETTINGS},
         "git revision": _git_revision(),
     }
+
+
+def cpu_count() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

@@ -40,6 +40,7 @@ class Settings(NamedTuple):
     mixup: float = 0.0  # the α of mixup, if > 0
     input_dropout: float = 0.0  # the probability that a pixel is left out
     batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, and none of the above
+    halves: bool = False  # compute each batch as two halves, which XLA does at once; for an even batch_size
 
 
 class State(NamedTuple):
@@ -96,12 +97,13 @@ def train_epoch(
     if in_blocks:
         state, losses = _scan_blocks(state, batches(0, in_blocks), settings)
         loss += jnp.sum(losses) * B
-    step = partial(_step, strength=strength, settings=settings)
+    step = partial(_step, strength=strength)
     state = _flipped(state)
-    state, seen = jax.lax.scan(step, state, batches(in_blocks, whole))
+    state, seen = jax.lax.scan(partial(step, settings=settings), state, batches(in_blocks, whole))
     loss += jnp.sum(seen.loss) * B
     if remaining := n - whole * B:
-        state, last = step(state, StepInput(pixels[-remaining:], label[-remaining:], learning_rates[-1], keys[-1]))
+        rest = StepInput(pixels[-remaining:], label[-remaining:], learning_rates[-1], keys[-1])
+        state, last = step(state, rest, settings=settings._replace(halves=False))
         loss += last.loss * remaining
     noise = jax.tree.map(jnp.mean, seen.noise)  # over the whole batches
     return _flipped(state), Seen(loss / n, noise)
@@ -120,6 +122,18 @@ def _step(state: State, inputs: StepInput, strength: jax.Array, settings: Settin
     if settings.input_dropout:
         x = jnp.where(jax.random.bernoulli(dropout_key, settings.input_dropout, x.shape), 0, x)
         x /= 1 - settings.input_dropout  # so that z1 keeps its mean
+    if settings.halves:
+        halves = zip(jnp.split(x, 2), jnp.split(y, 2), strict=True)
+        of_each = [_flipped_gradient(params, *half, settings) for half in halves]
+        gradient, seen = jax.tree.map(lambda first, second: (first + second) / 2, *of_each)
+    else:
+        gradient, seen = _flipped_gradient(params, x, y, settings)
+    update = settings.optimizer.update(gradient, state.optimizer, state.params, inputs.learning_rate)
+    return State(*update), seen
+
+
+def _flipped_gradient(params: Params, x: jax.Array, y: jax.Array, settings: Settings) -> tuple[Params, Seen]:
+    """(the gradient by these examples, flipped; what was seen of them)."""
     trace = batch.forward(params, x, settings.phi)
     deltas = batch.backward(params, trace, y, settings.phi)
     if settings.clip_norm:
@@ -130,8 +144,7 @@ def _step(state: State, inputs: StepInput, strength: jax.Array, settings: Settin
         loss=batch.mean_loss(trace, y),
         noise=statistics.noise_scale(trace, deltas) if settings.log_noise_scale else None,
     )
-    update = settings.optimizer.update(_flipped(gradient), state.optimizer, state.params, inputs.learning_rate)
-    return State(*update), seen
+    return _flipped(gradient), seen
 
 
 def _flipped(tree: Tree) -> Tree:

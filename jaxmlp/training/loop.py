@@ -21,6 +21,7 @@ from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.data.deskewing import deskewed_dataset
 from jaxmlp.network import Params
+from jaxmlp.training import environment
 from jaxmlp.training.config import Config
 from jaxmlp.training.epoch import Score, Seen, Settings, State, evaluate, train_epoch
 from jaxmlp.training.optimizers import Schedule
@@ -91,6 +92,7 @@ def prepare(config: Config, dataset: Dataset) -> Program:
         mixup=config.mixup,
         input_dropout=config.input_dropout,
         batches_per_block=config.block_size(jax.default_backend()),
+        halves=config.halves(jax.default_backend(), environment.cpu_count()),
     )
 
     started = time.perf_counter()

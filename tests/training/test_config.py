@@ -80,6 +80,14 @@ def test_blocks_are_chosen_on_a_cpu_and_only_there():
     assert Config(hidden=30, batches_per_block=5).block_size("gpu") == 5
 
 
+def test_halves_are_chosen_for_large_batches_on_a_cpu_of_several_cores():
+    assert Config(hidden=128, batch_size=64).halves("cpu", 2)
+    for option in ({"batch_size": 62}, {"batch_size": 65}, {"hidden": 129}, {"log_noise_scale": True}):
+        assert not Config(**{"hidden": 128, "batch_size": 64, **option}).halves("cpu", 2)
+    assert not Config(hidden=128, batch_size=64).halves("cpu", 1)
+    assert not Config(hidden=128, batch_size=64).halves("gpu", 2)
+
+
 def test_one_example_has_no_noise_scale():
     with pytest.raises(ConfigError, match=r"^log_noise_scale: expected a batch_size of 2 or more"):
         Config(log_noise_scale=True, batch_size=1)

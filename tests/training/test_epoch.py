@@ -192,6 +192,28 @@ def test_an_epoch_in_blocks_is_the_same_epoch(n, S, optimizer):
         np.testing.assert_allclose(blocked, plain, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("option", [{}, {"clip_norm": 0.45}, {"mixup": 0.5, "input_dropout": 0.2}])
+def test_an_epoch_in_halves_is_the_same_epoch(option):
+    """Also where an odd number of examples remains after the last batch."""
+    images, labels = data(31)
+    optimizer = sgd(0.9)
+    epochs = [
+        train_epoch(
+            State(params(), optimizer.init(params())),
+            images,
+            labels,
+            order(31),
+            np.linspace(0.5, 0.1, 8),
+            KEY,
+            FULL,
+            Settings(4, PHI, optimizer, **option, halves=halves),
+        )
+        for halves in (False, True)
+    ]
+    for plain, halved in zip(*map(jax.tree.leaves, epochs), strict=True):
+        np.testing.assert_allclose(halved, plain, rtol=1e-10, atol=1e-12)
+
+
 def test_the_state_is_donated():
     images, labels = data(8)
     start = State(params(), ())
