@@ -44,8 +44,8 @@ def test_the_committee_is_of_those_runs(table, trained_run):
     """Members that are one network make its errors."""
     row = table("--seeds=3", "committee")[0]
     checkpoint = trained_run / "checkpoint-000008.npz"
-    assert row[1].endswith("mean output of 3")
-    assert row[4:6] == [str(evaluation.evaluate([checkpoint], None, "test").errors), "3.0 min"]
+    assert row[1].endswith("mean output of 6")
+    assert row[4:6] == [str(evaluation.evaluate([checkpoint], None, "test").errors), "6.0 min"]
 
 
 def test_without_a_number_of_seeds_there_is_no_committee(table):

@@ -1,6 +1,6 @@
 """The pictures of the README's records: digits with their distortions, and the test digits that stay wrong.
 
-    python tools/record_pictures.py runs/reproduce/simard800-*
+    python tools/record_pictures.py runs/reproduce/simard800-* runs/reproduce/simard800_deskewed-*
 
 The run directories are the members of the committee whose mistakes are shown. Needs the extra [plot].
 """
