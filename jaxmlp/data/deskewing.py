@@ -7,6 +7,8 @@ Source: the deslanting of Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-B
 Recognition, Proceedings of the IEEE 1998, section III.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,8 @@ AT_ONCE = 1000  # images in a chunk, which bounds the memory
 
 def deskewed(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The images (n, H, W) of 0 to 255, each upright. Without ink, or with ink in one row alone, it stays."""
-    return np.asarray(_deskewed(images))
+    chunks = [images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE)]
+    return np.concatenate([np.asarray(_moved(chunk, _moves(chunk))) for chunk in chunks])
 
 
 def deskewed_dataset(dataset: Dataset) -> Dataset:
@@ -31,19 +34,23 @@ def deskewed_dataset(dataset: Dataset) -> Dataset:
     return dataset._replace(train=train, validation=validation, test=test)
 
 
+def _moves(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """By how many pixels to the right each row looks up its own, (n, H, 1).
+
+    On the host: jax 0.12.0.1 returns silently wrong sums of ink times column on a CPU, at some image sizes.
+    """
+    total = partial(np.sum, axis=(1, 2), keepdims=True)
+    _, height, width = images.shape
+    row, column = np.arange(height, dtype=float)[None, :, None], np.arange(width, dtype=float)[None, None]
+    ink = images / np.maximum(total(images, dtype=float), 1)
+    row, column = row - total(ink * row), column - total(ink * column)
+    covariance, variance = total(ink * row * column), total(ink * row**2)
+    k = np.divide(covariance, variance, out=np.zeros_like(variance), where=variance > 0)
+    moves: npt.NDArray[np.float32] = (k * row).astype(np.float32)
+    return moves
+
+
 @jax.jit
-def _deskewed(images: jax.Array) -> jax.Array:
-    upright = jax.lax.map(_upright, images.astype(jnp.float32), batch_size=AT_ONCE)
-    return jnp.rint(upright).astype(jnp.uint8)
-
-
-def _upright(image: jax.Array) -> jax.Array:
-    """One image (H, W), moved row by row."""
-    height, width = image.shape
-    row, column = jnp.arange(height, dtype=image.dtype)[:, None], jnp.arange(width, dtype=image.dtype)[None]
-    ink = image / jnp.maximum(image.sum(), 1)
-    row, column = row - jnp.sum(ink * row), column - jnp.sum(ink * column)
-    covariance, variance = jnp.sum(ink * row * column), jnp.sum(ink * row**2)
-    k = jnp.where(variance > 0, covariance / variance, 0)
-    right = jnp.broadcast_to(k * row, image.shape)
-    return sample(image[None], (jnp.zeros_like(right)[None], right[None]))[0]
+def _moved(images: jax.Array, right: jax.Array) -> jax.Array:
+    right = jnp.broadcast_to(right, images.shape)
+    return jnp.rint(sample(images.astype(jnp.float32), (jnp.zeros_like(right), right))).astype(jnp.uint8)
