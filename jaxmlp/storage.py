@@ -1,7 +1,7 @@
 """Parameters in a file, and out of a run directory: one line in research code.
 
 params, phi = jaxmlp.load("runs/20261124-153000-quick")
-jaxmlp.save("mine.npz", params, "relu,sigmoid")
+jaxmlp.save("mine.npz", params, "relu,sigmoid")  # deskew=True as well, if it was trained with --deskew
 """
 
 from collections.abc import Mapping
@@ -36,10 +36,12 @@ def save(path: str | Path, params: Params, phi: str = "sigmoid", deskew: bool = 
     """Write parameters, and their activation by name ("relu", or "relu,sigmoid"), to one .npz file, all or nothing.
 
     `deskew` says that they were trained on upright digits, so that the commands show them no others. Raises
-    ValueError for a wrong phi or wrong parameters, CheckpointError if the file cannot be written.
+    ValueError for a wrong phi, parameters or deskew, CheckpointError if the file cannot be written.
     """
     named(phi)
     check_params(params)
+    if not isinstance(deskew, bool):
+        raise ValueError(f"deskew: expected True or False, got {deskew!r}")
     described = {"phi": np.asarray(phi), "deskew": np.asarray(deskew)}
     checkpoint.save(Path(path), {**checkpoint.flatten({"params": params}), **described})
 
@@ -52,7 +54,10 @@ def load(path: str | Path) -> tuple[Params, Phi]:
     """
     network = read(Path(path))
     if network.deskew:
-        run_directory.warn(f"{path}: trained with --deskew: give it data.deskewing.deskewed(images) / 255")
+        run_directory.warn(
+            f"{path}: trained with --deskew: give it data.deskewing.deskewed(images).reshape(n, -1) / 255, "
+            "and save it with deskew=True"
+        )
     return network.params, network.phi
 
 
@@ -73,4 +78,4 @@ def unpacked(path: Path, arrays: Mapping[str, np.ndarray]) -> Network:
         deskew = bool(arrays.get("deskew", False))  # absent from files that are older than it
         return Network(params, named(str(arrays["phi"])), deskew)
     except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{path}: expected parameters and phi, got {error}") from error
+        raise CheckpointError(f"{path}: expected parameters, phi and deskew, got {error}") from error

@@ -28,7 +28,8 @@ def test_a_network_of_upright_digits_says_so(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     jaxmlp.load(file)
     assert capsys.readouterr().err == (
-        f"warning: {file}: trained with --deskew: give it data.deskewing.deskewed(images) / 255\n"
+        f"warning: {file}: trained with --deskew: give it data.deskewing.deskewed(images).reshape(n, -1) / 255, "
+        "and save it with deskew=True\n"
     )
 
 
@@ -38,7 +39,9 @@ def test_a_file_older_than_that(tmp_path):
     assert not storage.read(file).deskew
 
 
-@pytest.mark.parametrize("wrong", [{"phi": "cosine"}, {"params": PARAMS._replace(b2=np.ones(3))}])
+@pytest.mark.parametrize(
+    "wrong", [{"phi": "cosine"}, {"deskew": "False"}, {"deskew": None}, {"params": PARAMS._replace(b2=np.ones(3))}]
+)
 def test_nothing_is_written_of_what_is_wrong(tmp_path, wrong):
     with pytest.raises(ValueError, match="expected"):
         jaxmlp.save(tmp_path / "net.npz", **{"params": PARAMS, **wrong})

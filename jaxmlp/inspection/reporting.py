@@ -66,7 +66,7 @@ def _parts(run: Run, data_dir: Path | None) -> list[Picture | Table]:
     ]
     mistakes = scoring.worst_mistakes(scores, WORST)
     if mistakes:
-        parts.append(_worst_mistakes(mistakes, dataset))
+        parts.append(_worst_mistakes(run, mistakes, dataset))
     return parts
 
 
@@ -150,14 +150,15 @@ def _gradient_norms(run: Run, dataset: Dataset, scores: scoring.Scores) -> Pictu
     )
 
 
-def _worst_mistakes(mistakes: Sequence[scoring.Mistake], dataset: Dataset) -> Picture:
+def _worst_mistakes(run: Run, mistakes: Sequence[scoring.Mistake], dataset: Dataset) -> Picture:
     listed = ", ".join(f"{m.label} for {m.prediction} (no. {m.index})" for m in mistakes)
     return Picture(
         name="worst_mistakes",
         title="The worst mistakes",
         alt=f"Images of the label and the prediction: {listed}.",
         caption="The validation images of the largest loss among those predicted wrongly, by their number from 0, "
-        "with the output of each class: the label's in blue, the prediction's in orange.",
+        "with the output of each class: the label's in blue, the prediction's in orange."
+        + (" The network saw them upright." if run.network.deskew else ""),
         png=_png(plots.worst_mistakes(mistakes, dataset.validation.images)),
     )
 

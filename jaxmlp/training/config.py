@@ -170,7 +170,10 @@ class Config:
         return batches_per_block(self.hidden, self.batch_size, self.momentum > 0)
 
     def halves(self, backend: str, cores: int) -> bool:
-        """Whether a step computes its batch as two halves, where that was faster: measured on a CPU of 2 cores."""
+        """Whether a step computes its batch as two halves: where it was faster on 2 cores; not measured on more.
+
+        The noise scale needs the whole batch.
+        """
         B, K = self.batch_size, self.hidden
         large = B >= 64 and K <= 2 * B
         return large and B % 2 == 0 and not self.log_noise_scale and backend == "cpu" and cores > 1

@@ -40,7 +40,7 @@ class Settings(NamedTuple):
     mixup: float = 0.0  # the α of mixup, if > 0
     input_dropout: float = 0.0  # the probability that a pixel is left out
     batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, and none of the above
-    halves: bool = False  # compute each batch as two halves, which XLA does at once; for an even batch_size
+    halves: bool = False  # compute each batch as two halves, at once; for an even batch_size, no log_noise_scale
 
 
 class State(NamedTuple):

@@ -59,7 +59,7 @@ class Program:
 
 
 def prepare(config: Config, dataset: Dataset) -> Program:
-    """Put the data on the default device and compile the epoch and the evaluations.
+    """Put the data, upright if `config` says so, on the default device and compile the epoch and the evaluations.
 
     Raises ConfigError if the batch is larger than the training set.
     """

@@ -2,9 +2,10 @@
 
 import jax
 import numpy as np
+import pytest
 from scipy.ndimage import map_coordinates
 
-from jaxmlp.data import datasets
+from jaxmlp.data import datasets, deskewing
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.data.deskewing import deskewed, deskewed_dataset
 
@@ -33,6 +34,12 @@ def test_against_scipy_with_a_slope_from_numpy():
     np.testing.assert_array_equal(IMAGES, given)
 
 
+def test_more_than_one_chunk(monkeypatch):
+    want = deskewed(IMAGES)
+    monkeypatch.setattr(deskewing, "AT_ONCE", 7 * 28 * 28)  # seven images, and five at the end
+    np.testing.assert_array_equal(deskewed(IMAGES), want)
+
+
 def test_no_digit_leans_afterwards():
     before, after = ([slope(image) for image in images] for images in (IMAGES, deskewed(IMAGES)))
     assert np.max(np.abs(before)) > 0.5
@@ -40,7 +47,7 @@ def test_no_digit_leans_afterwards():
 
 
 def test_any_size_and_number():
-    images = np.random.default_rng(0).integers(0, 256, (1003, 5, 9), np.uint8)  # more than one chunk
+    images = np.random.default_rng(0).integers(0, 256, (1003, 5, 9), np.uint8)
     np.testing.assert_allclose(deskewed(images), [by_hand(image) for image in images], rtol=0, atol=0.501)
 
 
@@ -60,3 +67,21 @@ def test_every_part_of_a_data_set():
     want = Dataset(*(Split(deskewed(images), labels) for images, labels in parts), 4, {"a": "b"})
     assert jax.tree.all(jax.tree.map(np.array_equal, ours, want))
     assert not np.array_equal(ours.test.images, parts[2].images)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((2, 4, 4)), np.zeros((2, 16), np.uint8), np.zeros((0, 4, 4), np.uint8)],
+    ids=["floats", "rows", "none"],
+)
+def test_other_arrays_are_refused(images):
+    with pytest.raises(
+        ValueError, match=r"^images: expected uint8 array of shape \(n >= 1, H >= 1, W >= 1\), got "
+    ):
+        deskewed(images)
+
+
+def test_an_image_larger_than_a_chunk(monkeypatch):
+    want = deskewed(IMAGES)
+    monkeypatch.setattr(deskewing, "AT_ONCE", 100)  # less than one image
+    np.testing.assert_array_equal(deskewed(IMAGES), want)

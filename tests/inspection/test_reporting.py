@@ -49,3 +49,4 @@ def test_a_network_of_upright_digits_is_shown_such(upright_run, few_digits, tmp_
     last = runs.read(copy).history[-1]
     page = reporting.write_report(copy, few_digits, []).read_text()
     assert f"{last.validation_errors} errors in 100 validation images" in page
+    assert "The network saw them upright." in page

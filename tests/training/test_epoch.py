@@ -8,6 +8,7 @@ import pytest
 from jaxmlp import activations, batch, network
 from jaxmlp.data.augment import Distortion, distort
 from jaxmlp.data.mixup import mix
+from jaxmlp.training import epoch
 from jaxmlp.training.epoch import Settings, State, evaluate, train_epoch
 from jaxmlp.training.optimizers import adam, sgd
 
@@ -212,6 +213,15 @@ def test_an_epoch_in_halves_is_the_same_epoch(option):
     ]
     for plain, halved in zip(*map(jax.tree.leaves, epochs), strict=True):
         np.testing.assert_allclose(halved, plain, rtol=1e-10, atol=1e-12)
+
+
+def test_halves_are_what_is_computed(monkeypatch):
+    rows, real = [], epoch._flipped_gradient
+    monkeypatch.setattr(epoch, "_flipped_gradient", lambda p, x, y, s: rows.append(len(x)) or real(p, x, y, s))
+    images, labels = data(17)
+    settings = Settings(6, PHI, sgd(), halves=True)
+    train_epoch(State(params(), ()), images, labels, order(17), np.ones(3), KEY, FULL, settings)
+    assert set(rows) == {3, 5}  # and the 5 that remain, whole
 
 
 def test_the_state_is_donated():

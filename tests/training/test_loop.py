@@ -77,6 +77,23 @@ def test_a_run_that_diverges_stops_at_its_epoch(dataset):
         list(loop.fit(program))
 
 
+@pytest.mark.parametrize(("cores", "halves"), [(1, False), (2, True)])
+def test_the_epoch_is_compiled_in_halves_where_config_says_so(dataset, monkeypatch, cores, halves):
+    compiled, real = [], loop.train_epoch.lower
+
+    class Recorder:
+        @staticmethod
+        def lower(*arguments, settings):
+            compiled.append(settings.halves)
+            return real(*arguments, settings=settings)
+
+    monkeypatch.setattr(loop, "train_epoch", Recorder)
+    monkeypatch.setattr(loop.environment, "cpu_count", lambda: cores)
+    monkeypatch.setattr(loop.jax, "default_backend", lambda: "cpu")
+    loop.prepare(Config(hidden=8, batch_size=64), dataset)
+    assert compiled == [halves]
+
+
 def test_upright_digits_are_trained_on_validated_and_tested(dataset):
     upright = loop.prepare(Config(**{**vars(CONFIG), "deskew": True}), dataset)
     by_hand = loop.prepare(CONFIG, deskewed_dataset(dataset))
