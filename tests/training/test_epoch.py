@@ -193,7 +193,7 @@ def test_an_epoch_in_blocks_is_the_same_epoch(n, S, optimizer):
         np.testing.assert_allclose(blocked, plain, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("option", [{}, {"clip_norm": 0.45}, {"mixup": 0.5, "input_dropout": 0.2}])
+@pytest.mark.parametrize("option", [{}, {"clip_norm": 0.45}, {"input_dropout": 0.2}])
 def test_an_epoch_in_halves_is_the_same_epoch(option):
     """Also where an odd number of examples remains after the last batch."""
     images, labels = data(31)
