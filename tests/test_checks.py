@@ -222,7 +222,7 @@ def test_deltas_and_trace_the_wrong_way_round():
     assert_refused(network.gradient, (DELTAS0, TRACE0), line)
 
 
-@pytest.mark.parametrize("phi", ["sigmoid", None, jnp.tanh, (tanh,), (sigmoid, "tanh"), (tanh,) * 3], ids=str)
+@pytest.mark.parametrize("phi", ["sigmoid", None, jnp.tanh, (tanh,), (sigmoid, "tanh"), (tanh,) * 3])
 def test_wrong_phi(phi):
     for function, arguments in (
         (network.forward, (PARAMS, X0)),
