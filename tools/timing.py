@@ -6,7 +6,7 @@ from math import ceil
 from statistics import median
 from typing import NamedTuple
 
-PAUSE = 0.03  # seconds; the threads of OpenBLAS and OpenMP spin for about that long after their last product
+PAUSE = 0.2  # seconds; the threads of OpenBLAS spin for up to 0.1 s after their last product, on all cores
 
 
 class Timing(NamedTuple):
