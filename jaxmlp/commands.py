@@ -4,7 +4,9 @@
 diverged; 130 Ctrl-C; 143 SIGTERM; 141 the reader of standard output has gone.
 """
 
+import atexit
 import contextlib
+import gc
 import io
 import os
 import re
@@ -96,6 +98,7 @@ def run(main: Callable[..., None], operands: bool = False) -> None:
     With a --run_dir that holds flags already, these come first, and those on the command line after them. `main` is
     called with the arguments that are no flags, which only a command with `operands` may have.
     """
+    atexit.register(gc.freeze)  # or Python walks all of JAX once more before it ends: 0.1 s and more
     app.run(
         lambda rest: _guarded(lambda: _started(main, *rest[1:])),
         flags_parser=lambda arguments: _guarded(lambda: _parse(arguments, operands)),
