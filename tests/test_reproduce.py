@@ -1,5 +1,6 @@
-"""The table of records, without the training."""
+"""The table of records; the training with one small recipe in the place of all."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -68,3 +69,32 @@ def test_a_mistake_is_one_line(table, row, message):
 def test_every_recipe_is_a_row_or_the_quick_one(reproduce):
     recipes = {recipe.stem for recipe in (ROOT / "jaxmlp" / "recipes").glob("*.flags")}
     assert recipes == {*(row.recipe for row in reproduce.ROWS), "quick"}
+
+
+@pytest.fixture
+def small_recipe(reproduce, few_digits, tmp_path, monkeypatch):
+    """Writes the flags of the only recipe; its runs go beside it."""
+    file = tmp_path / "jaxmlp" / "recipes" / "small.flags"
+    file.parent.mkdir(parents=True)
+    monkeypatch.setattr(reproduce, "ROOT", tmp_path)
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["reproduce.py", f"--runs={tmp_path / 'runs'}"])
+    return lambda *chosen: file.write_text("\n".join([f"--data_dir={few_digits}", "--hidden=5", *chosen]))
+
+
+def test_a_recipe_is_trained_once_a_seed(reproduce, small_recipe, tmp_path):
+    small_recipe("--epochs=2")
+    result = reproduce._trained("small", 7)
+    run = tmp_path / "runs" / "small-7"
+    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert "--seed=7" in (run / "flags.txt").read_text()
+    assert len(epochs) == 2
+    assert result.errors == json.loads((run / "test.json").read_text())["errors"]
+    assert result.minutes == pytest.approx(sum(epoch["seconds"] for epoch in epochs) / 60)
+    assert reproduce._trained("small", 7) == result  # the seconds too: nothing was trained again
+
+
+def test_a_training_that_fails_ends_the_table_with_its_code(reproduce, small_recipe):
+    small_recipe("--learning_rate=1e38", "--phi=relu,identity")
+    with pytest.raises(SystemExit, match=r"^3$"):
+        reproduce._trained("small", 0)

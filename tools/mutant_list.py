@@ -478,6 +478,158 @@ MIXUP = [
     Mutant("parts_of_another_distribution", "data.mixup", "beta(key, alpha, alpha,", "beta(key, 1.0, alpha,"),
 ]
 
+AUGMENT = [
+    Mutant("noise_of_one_sign", "data.augment", "/ 2**7 - 1", "/ 2**8"),
+    Mutant(
+        "one_noise_for_both_directions", "data.augment", "midpoints(0), midpoints(16)", "midpoints(0), midpoints(0)"
+    ),
+    Mutant("noise_of_shared_bits", "data.augment", "midpoints(0), midpoints(16)", "midpoints(0), midpoints(8)"),
+    Mutant("sigma_squared_forgotten", "data.augment", "(distance / sigma) ** 2", "distance**2 / sigma"),
+    Mutant(
+        "gaussian_of_another_sum",
+        "data.augment",
+        " / weight(np.arange(-radius, radius + 1)).sum()",
+        " / weight(i).sum()",
+    ),
+    Mutant("gaussian_cut_off_early", "data.augment", "TRUNCATE = 4.0", "TRUNCATE = 3.0"),
+    Mutant("smoothed_downwards_alone", "data.augment", "columns @ field @ rows", "columns @ field"),
+    Mutant("alpha_on_one_direction", "data.augment", "right + distortion.alpha *", "right +"),
+    Mutant("affine_part_forgotten", "data.augment", "down + distortion.alpha *", "0 * down + distortion.alpha *"),
+    Mutant("rotation_in_degrees", "data.augment", "radians(distortion.rotation)", "distortion.rotation"),
+    Mutant("rotation_that_shears", "data.augment", "jnp.cos(angle) * c - jnp.sin(angle) * r", "jnp.cos(angle) * c"),
+    Mutant("one_factor_for_height_and_width", "data.augment", "distortion.scale * u[2]", "distortion.scale * u[1]"),
+    Mutant(
+        "sheared_after_scaling",
+        "data.augment",
+        "c = c - k * r\n    r, c = r / taller, c / wider",
+        "r, c = r / taller, c / wider\n    c = c - k * r",
+    ),
+    Mutant(
+        "turned_about_the_corner", "data.augment", "row - (height - 1) / 2, column - (width - 1) / 2", "row, column"
+    ),
+    Mutant("shift_is_not_undone_first", "data.augment", "r, c = row - down, column - right", "r, c = row, column"),
+    Mutant("background_is_the_edge", "data.augment", 'mode="constant", cval=0)', 'mode="nearest")'),
+    Mutant("nearest_pixel", "data.augment", "order=1", "order=0"),
+    Mutant("sampled_the_other_way", "data.augment", "[row + down, column + right]", "[row - down, column - right]"),
+    Mutant("strength_on_one_direction", "data.augment", "strength * right", "right"),
+]
+
+DESKEWING = [
+    Mutant("slant_doubled", "data.deskewing", "(k * row)", "(-k * row)"),
+    Mutant("slant_along_the_rows", "data.deskewing", "total(ink * row**2)", "total(ink * column**2)"),
+    Mutant("rows_not_centred", "data.deskewing", "row - total(ink * row)", "row"),
+    Mutant("columns_not_centred", "data.deskewing", "column - total(ink * column)", "column"),
+    Mutant(
+        "ink_not_weighed",
+        "data.deskewing",
+        "images / np.maximum(total(images, dtype=float), 1)",
+        "(images > 0) / np.maximum(total(images > 0, dtype=float), 1)",
+    ),
+    Mutant("pixels_cut_not_rounded", "data.deskewing", "jnp.rint(", "jnp.floor("),
+]
+
+OPTIMIZERS = [
+    Mutant(
+        "momentum_forgets",
+        "training.optimizers",
+        "momentum * v + g, velocity, gradient)\n        direction",
+        "(1 - momentum) * v + g, velocity, gradient)\n        direction",
+    ),
+    Mutant("nesterov_ignored", "training.optimizers", " if nesterov else velocity", " if False else velocity"),
+    Mutant("mean_of_other_weights", "training.optimizers", "beta1 * m + (1 - beta1) * g", "beta1 * m + g"),
+    Mutant("square_of_beta1", "training.optimizers", "beta2 * s + (1 - beta2)", "beta1 * s + (1 - beta1)"),
+    Mutant("one_update_behind", "training.optimizers", "beta ** t.astype", "beta ** (t + 1).astype"),
+    Mutant("bias_stays", "training.optimizers", "average / (1 - beta ** t.astype(average.dtype))", "average"),
+    Mutant(
+        "epsilon_under_the_root",
+        "training.optimizers",
+        "jnp.sqrt(debiased(s, beta2)) + epsilon",
+        "jnp.sqrt(debiased(s, beta2) + epsilon)",
+    ),
+    Mutant("biases_decay", "training.optimizers", "if weight_decay and p.ndim == 2", "if weight_decay"),
+    Mutant("nothing_decays", "training.optimizers", "d + weight_decay * p", "d"),
+    Mutant("uphill", "training.optimizers", "p - learning_rate * decayed", "p + learning_rate * decayed"),
+    Mutant(
+        "warmup_from_zero",
+        "training.optimizers",
+        "(steps + 1) / max(self.warmup, 1)",
+        "steps / max(self.warmup, 1)",
+    ),
+    Mutant(
+        "warmup_one_step_longer",
+        "training.optimizers",
+        "np.where(steps < self.warmup",
+        "np.where(steps <= self.warmup",
+    ),
+    Mutant("a_whole_cosine", "training.optimizers", "np.cos(np.pi * progress)", "np.cos(2 * np.pi * progress)"),
+    Mutant("cosine_from_the_start", "training.optimizers", "progress = (steps - self.warmup)", "progress = steps"),
+]
+
+GRADCHECK = [
+    Mutant(
+        "one_ratio_is_enough",
+        "gradcheck.compare",
+        "<= self.tolerance and self.max_ratio",
+        "<= self.tolerance or self.max_ratio",
+        "test_gradcheck.py",
+    ),
+    Mutant(
+        "a_NaN_is_ok",
+        "gradcheck.compare",
+        "self.norm_ratio <= self.tolerance and self.max_ratio <= self.tolerance",
+        "not (self.norm_ratio > self.tolerance or self.max_ratio > self.tolerance)",
+        "test_gradcheck.py",
+    ),
+    Mutant(
+        "a_leaf_is_enough", "gradcheck.compare", "return all(leaf.ok", "return any(leaf.ok", "test_gradcheck.py"
+    ),
+    Mutant(
+        "any_gradient_of_zero", "gradcheck.compare", "0.0 if np.all(d == 0) else np.inf", "0.0", "test_gradcheck.py"
+    ),
+    Mutant(
+        "forward_differences",
+        "gradcheck.compare",
+        "below[index] -= h",
+        "below[index] -= 0 * h",
+        "test_gradcheck.py",
+    ),
+    Mutant(
+        "step_as_asked_for",
+        "gradcheck.compare",
+        "run = above[index] - below[index]",
+        "run = 2.5 * h",
+        "test_gradcheck.py",
+    ),
+    Mutant(
+        "differences_in_float32",
+        "gradcheck.compare",
+        "jnp.asarray(leaf, jnp.float64) if",
+        "jnp.asarray(leaf, jnp.float32) if",
+        "test_gradcheck.py",
+    ),
+    Mutant(
+        "precision_as_it_comes",
+        "gradcheck.compare",
+        'jax.default_matmul_precision("highest")',
+        'jax.default_matmul_precision("default")',
+        "test_gradcheck.py",
+    ),
+    Mutant(
+        "squares_that_overflow",
+        "gradcheck.compare",
+        "np.linalg.norm(d / largest) / np.linalg.norm(g / largest)",
+        "np.linalg.norm(d) / np.linalg.norm(g)",
+        "test_gradcheck.py",
+    ),
+    Mutant(
+        "worst_leaf_by_chance",
+        "gradcheck.compare",
+        "(not leaf.ok, np.nan_to_num(leaf.max_ratio, nan=np.inf))",
+        "leaf.name",
+        "test_gradcheck.py",
+    ),
+]
+
 EPOCH = [
     Mutant("distortion_never_applied", "training.epoch", "if settings.distortion is not None", "if False"),
     Mutant("strength_ignored", "training.epoch", "settings.distortion, strength)", "settings.distortion)"),
@@ -519,5 +671,5 @@ BLOCKED = [
 
 MUTANTS = [
     *(*ACTIVATIONS, *NETWORK, *BATCH, *CHECKS, *STATISTICS, *SECOND_ORDER, *CURVATURE),
-    *(*MIXUP, *EPOCH, *BLOCKED),
+    *(*AUGMENT, *DESKEWING, *MIXUP, *OPTIMIZERS, *EPOCH, *BLOCKED, *GRADCHECK),
 ]

@@ -60,6 +60,13 @@ def test_nothing_to_shear_is_left_as_it_is():
     np.testing.assert_array_equal(deskewed(np.full((1, 1, 1), 7, np.uint8)), [[[7]]])
 
 
+def test_one_row_of_ink_stays_though_its_mean_is_rounded():
+    rng = np.random.default_rng(0)
+    images = np.zeros((200, 9, 9), np.uint8)
+    images[np.arange(200), rng.integers(9, size=200)] = rng.integers(0, 256, (200, 9))
+    np.testing.assert_array_equal(deskewed(images), images)
+
+
 def test_every_part_of_a_data_set():
     rng = np.random.default_rng(1)
     parts = [Split(rng.integers(0, 256, (n, 6, 6), np.uint8), np.arange(n, dtype=np.uint8)) for n in (4, 3, 2)]
