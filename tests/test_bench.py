@@ -51,6 +51,7 @@ def test_a_table_and_its_samples(tmp_path):
         ("--sizes=30", r"error: --sizes: expected KxB with .*, got '30'"),
         ("--costs --sizes=30x10", r"error: --sizes: expected nothing with --costs, got .*"),
         ("--json=nowhere/bench.json", r"error: --json: expected a file in a folder that exists, got .*"),
+        ("--json=tools", r"error: --json: expected a file in a folder that exists, got tools"),
     ],
 )
 def test_a_wrong_flag_is_one_line(flag, message):
@@ -74,9 +75,29 @@ def test_a_contender_that_trains_on_something_else_is_not_timed(tools):
 
 def test_a_cost_that_autodiff_contradicts_is_not_timed(tools):
     _, costs, _ = tools
-    entry = costs.Entry("doubled", lambda p, x, y, v: 2 * v.W1, lambda p, x, y, v: v.W1, parts=1)
+
+    def right(p, x, y, v):
+        return v.W1
+
+    def doubled(p, x, y, v):
+        return 2 * v.W1
+
     params = init(jax.random.key(0), 4, 3, 2)
-    with pytest.raises(
-        costs.Disagreement, match=r"^doubled: expected what autodiff gives to 0\.001, got 1\.0e\+00"
-    ):
-        costs._row(entry, (params, jnp.ones((5, 4)), jnp.ones((5, 2)), params), rounds=1)
+    arguments = params, jnp.ones((5, 4)), jnp.ones((5, 2)), params
+    for entry in (costs.Entry("doubled", doubled, right), costs.Entry("doubled", doubled, doubled, right)):
+        with pytest.raises(
+            costs.Disagreement, match=r"^doubled: expected what autodiff gives to 0\.001, got 1\.0e\+00"
+        ):
+            costs._row(entry, arguments, rounds=1)
+
+
+def test_every_cost_is_of_what_autodiff_gives(tools):
+    """With as many parameters as are timed of a larger network, autodiff's part is the whole."""
+    _, costs, _ = tools
+    params, v = (jax.tree.map(jnp.float32, init(jax.random.key(seed), 12, 2, 2)) for seed in (0, 1))
+    assert sum(leaf.size for leaf in params) == costs.BASIS
+    rng = np.random.default_rng(0)
+    x = jnp.float32(rng.uniform(size=(costs.N, 12)))
+    y = jax.nn.one_hot(rng.integers(0, 2, costs.N), 2, dtype=jnp.float32)
+    for entry in costs.ENTRIES:
+        costs.compiled(entry, (params, x[: entry.n], y[: entry.n], v))

@@ -59,7 +59,7 @@ def main() -> None:
     peers, sizes = _peers(), [_size(text) for text in _unless_given(SIZES, QUICK_SIZES)]
     rounds = _unless_given(ROUNDS, QUICK_ROUNDS)
     report = Path(JSON.value) if JSON.value else None
-    if report and not report.parent.is_dir():
+    if report and (report.is_dir() or not report.parent.is_dir()):
         raise ConfigError("json", "a file in a folder that exists", JSON.value)
     jax.config.update("jax_default_matmul_precision", "highest")  # type: ignore[no-untyped-call]  # for a GPU
 
@@ -182,7 +182,8 @@ def _costs(rounds: int) -> list[dict[str, Any]]:
         f"\nOne jitted function each, forward and backward pass included; n = {bench_costs.N}, float32; medians of"
     )
     print(f"{rounds} (min-max; autodiff's are in the JSON). x grad: of one loss_and_gradient. MB: temporaries at")
-    print("their peak. *: autodiff timed in part and scaled, its MB those of the part.")
+    print(f"their peak. chunked: autodiff's, {bench_costs.AT_ONCE} examples at a time. *: autodiff timed in part")
+    print("and scaled, its MB those of the part.")
     return [_cost_results(hidden, train, rounds) for hidden in hidden_sizes]
 
 
@@ -191,17 +192,15 @@ def _cost_results(hidden: int, train: datasets.Split, rounds: int) -> dict[str, 
     rows, others = bench_costs.run(hidden, train, rounds), bystanders.share()
     print(f"\n784-{hidden}-10{_busy(others)}")
     _print_table(
-        ["", "ms", "x grad", "MB", "autodiff", "MB", "faster", "smaller"],
+        ["", "ms", "x grad", "MB", "autodiff", "MB", "faster", "smaller", "chunked", "MB", "faster", "smaller"],
         [
             [
                 row.name + "*" * row.in_part,
                 row.ours.timing.text(1e-3),
                 f"{_ratio(row.ours.timing, row.gradient):.2f}",
                 f"{row.ours.temporaries / 1e6:.1f}",
-                _time(row.autodiff.timing.median),
-                f"{row.autodiff.temporaries / 1e6:,.1f}",
-                f"{digits(_ratio(row.autodiff.timing, row.ours.timing))}x",
-                _smaller(row),
+                *_against(row.autodiff, row.ours),
+                *(_against(row.chunked, row.ours) if row.chunked else [""] * 4),
             ]
             for row in rows
         ],
@@ -217,7 +216,8 @@ def _cost_results(hidden: int, train: datasets.Split, rounds: int) -> dict[str, 
                 "gradient_seconds": row.gradient.samples,
                 **{
                     f"{way}_{what}": value
-                    for way, cost in (("ours", row.ours), ("autodiff", row.autodiff))
+                    for way, cost in (("ours", row.ours), ("autodiff", row.autodiff), ("chunked", row.chunked))
+                    if cost
                     for what, value in (("seconds", cost.timing.samples), ("temporaries", cost.temporaries))
                 },
             }
@@ -231,8 +231,14 @@ def _time(seconds: float) -> str:
     return f"{digits(seconds / size)} {unit}"
 
 
-def _smaller(row: bench_costs.Row) -> str:
-    return f"{digits(row.autodiff.temporaries / row.ours.temporaries)}x" if row.ours.temporaries else "-"
+def _against(theirs: bench_costs.Cost, ours: bench_costs.Cost) -> list[str]:
+    """Their time and temporaries, and how many times ours both are."""
+    return [
+        _time(theirs.timing.median),
+        f"{theirs.temporaries / 1e6:,.1f}",
+        f"{digits(_ratio(theirs.timing, ours.timing))}x",
+        f"{digits(theirs.temporaries / ours.temporaries)}x" if ours.temporaries else "-",
+    ]
 
 
 def _whole_process(peers: list[str], rounds: int) -> list[dict[str, Any]]:

@@ -125,7 +125,8 @@ def _examples(contender: Contender, run: Run, task: Task, run_seconds: float) ->
     while not contender.whole and n < everything:
         elapsed = min(seconds(partial(run, n)) for _ in range(2))
         if elapsed > run_seconds / 4:
-            return min(everything, int(n * run_seconds / elapsed) // task.batch_size * task.batch_size)
+            batches = max(1, int(n * run_seconds / elapsed) // task.batch_size)
+            return min(everything, batches * task.batch_size)
         n *= 4
     return everything
 
