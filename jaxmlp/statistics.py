@@ -62,7 +62,8 @@ def gradient_norms(trace: Trace, deltas: Deltas) -> jax.Array:
     """‖g‖ of every example over all its parameters, (n,). Cost n(D + 2K + C). Goodfellow 2015.
 
     g is linear in δ, so each example's deltas are first divided by the largest of them: their squares then neither
-    underflow nor overflow. A zero gradient has norm 0; one with a NaN or an infinity, NaN.
+    underflow nor overflow. A zero gradient has norm 0, and there the norm's derivative is 0; one with a NaN or an
+    infinity, NaN.
 
     As a measure of how wrong x2 is, it fails where the output saturates: a sigmoid's confident mistake has φ′(z2),
     and so ‖g‖, near 0.
@@ -70,9 +71,11 @@ def gradient_norms(trace: Trace, deltas: Deltas) -> jax.Array:
     check_deltas(trace, deltas, lead=BATCH)
     largest = jnp.maximum(*(jnp.max(jnp.abs(delta), axis=1) for delta in deltas))
     smallest_normal = jnp.finfo(largest.dtype).tiny  # type: ignore[no-untyped-call]
-    scale = jnp.where(largest >= smallest_normal, largest, 1)
+    scale = jax.lax.stop_gradient(jnp.where(largest >= smallest_normal, largest, 1))
     scaled = jax.tree.map(lambda delta: delta / scale[:, None], deltas)
-    return scale * jnp.sqrt(sum(squared_norms(trace, scaled)))
+    squares = sum(squared_norms(trace, scaled))
+    zero = squares == 0
+    return scale * jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
 
 
 @jax.jit
@@ -104,7 +107,8 @@ def clipped_gradient(trace: Trace, deltas: Deltas, max_norm: jax.Array | float) 
     norms = gradient_norms(trace, deltas)
     max_norm = jnp.asarray(max_norm, norms.dtype)
     check_array("max_norm", max_norm, ())
-    scale = jnp.where(norms <= max_norm, 1, max_norm / norms)
+    short = norms <= max_norm
+    scale = jnp.where(short, 1, max_norm / jnp.where(short, 1, norms))
     clipped: Params = weighted_gradient(trace, deltas, scale / norms.size)
     return clipped
 

@@ -317,3 +317,25 @@ def test_a_wrong_argument_is_named(name):
     call, message = wrong_calls()[name]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_derivatives_where_one_gradient_is_zero():
+    """Of the norms: those of the other examples. Of the clipped gradient: that one stays below any bound."""
+    params, x, y = random_net(n=5)
+    y = y.at[2].set(batch.forward(params, x).x2[2])
+    others = np.array([0, 1, 3, 4])
+
+    def norms(params, x, y):
+        return jnp.sum(statistics.gradient_norms(*passes(params, x, y)))
+
+    def clipped(params, x, y, max_norm):
+        return len(x) * ravel_pytree(statistics.clipped_gradient(*passes(params, x, y), max_norm))[0]
+
+    assert_close(jax.grad(norms)(params, x, y), jax.grad(norms)(params, x[others], y[others]))
+    got = jax.jacfwd(clipped)(params, x, y, MAX_NORM)
+    in_parts = [
+        jax.jacfwd(clipped)(params, x[rows], y[rows], c)
+        for rows, c in ((others, MAX_NORM), (np.array([2]), np.inf))
+    ]
+    assert_close(got, jax.tree.map(jnp.add, *in_parts))
+    assert_close(jax.jacrev(clipped)(params, x, y, MAX_NORM), got)
