@@ -1,6 +1,7 @@
 """gradcheck must call a right gradient right and catch every kind of wrong one."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -104,6 +105,14 @@ def test_an_activation_can_be_data() -> None:
         return batch.loss_and_gradient(params, *rest)[1]
 
     assert gradcheck.compare(batch.loss, hand, *example("float64"), (tanh, sigmoid), differences=True)
+
+
+def test_a_float_in_the_data_stays_one() -> None:
+    @partial(jax.jit, static_argnames="scale")
+    def loss(p: jax.Array, scale: float) -> jax.Array:
+        return scale * jnp.sum(p**2)
+
+    assert gradcheck.compare(loss, lambda p, scale: 2 * scale * p, jnp.ones(2), 1.5, differences=True)
 
 
 def test_float32_without_x64_and_the_setting_is_left_as_it_was() -> None:

@@ -94,8 +94,8 @@ def compare(
     which is any pytree of floating-point arrays or floats. `data` is anything: it is not differentiated.
 
     With `differences`, the reference is central differences of every entry instead: it judges a rule that
-    `jax.grad` itself has wrong, such as a `jax.custom_vjp`. Both functions then get float64 copies of the
-    floating-point arrays in `params` and `data`, and the loss is evaluated twice per entry: for a small model.
+    `jax.grad` itself has wrong, such as a `jax.custom_vjp`. Both functions then get float64 copies of `params` and
+    of the floating-point arrays in `data`, and the loss is evaluated twice per entry: for a small model.
 
     `tolerance` replaces TOLERANCES or DIFFERENCES_TOLERANCE for every leaf. Matrix products run at precision
     "highest", so that formulas are compared and not the rounding of an accelerator.
@@ -111,7 +111,8 @@ def compare(
         if not differences:
             return report_on("jax.grad", gradient(params, *data), jax.grad(loss)(params, *data), tolerance)
         with jax.enable_x64(True):
-            params, data = jax.tree.map(_in_float64, (params, data))
+            params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
+            data = jax.tree.map(_in_float64, data)
             return differences_report(loss, gradient(params, *data), params, data, tolerance)
 
 
@@ -223,7 +224,7 @@ def _is_floating(leaf: Any) -> bool:
 
 
 def _in_float64(leaf: Any) -> Any:
-    return jnp.asarray(leaf, jnp.float64) if _is_floating(leaf) else leaf
+    return jnp.asarray(leaf, jnp.float64) if hasattr(leaf, "dtype") and _is_floating(leaf) else leaf
 
 
 def _written(leaf: Any) -> str:
