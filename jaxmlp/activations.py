@@ -84,7 +84,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 def named(text: str) -> Phi:
     """The pair (hidden, output) of one name of ACTIVATIONS, or of two: "relu,sigmoid". Raises ValueError."""
-    names = text.split(",")
-    if len(names) > 2 or not set(names) <= set(ACTIVATIONS):
+    names = text.split(",") if isinstance(text, str) else []
+    if not 1 <= len(names) <= 2 or not set(names) <= set(ACTIVATIONS):
         raise ValueError(f"phi: expected one or two (hidden,output) of {', '.join(ACTIVATIONS)}, got {text!r}")
     return ACTIVATIONS[names[0]], ACTIVATIONS[names[-1]]

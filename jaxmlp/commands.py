@@ -19,9 +19,10 @@ from typing import Any, NoReturn, TypeVar
 import jax
 from absl import app, flags, logging
 
+from jaxmlp import storage
 from jaxmlp.data.idx import DataError
 from jaxmlp.extras import MissingExtra
-from jaxmlp.training import run_directory
+from jaxmlp.storage import Network
 from jaxmlp.training.checkpoint import CheckpointError
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.loop import Diverged
@@ -77,19 +78,22 @@ def recipe() -> str:
 
 
 def define_network_flags() -> None:
-    """--run_dir and --checkpoint, for `network_file`."""
+    """--run_dir and --checkpoint, for `network`."""
     flags.DEFINE_string("run_dir", None, "a run directory, whose newest whole checkpoint is used")
     flags.DEFINE_string("checkpoint", None, "use this checkpoint, or file of jaxmlp.save, instead of the newest")
 
 
-def network_file() -> Path:
-    """The checkpoint that --run_dir and --checkpoint ask for. Raises RunError, CheckpointError."""
+def network() -> tuple[Path, Network]:
+    """(its path, its network) of the checkpoint that --run_dir and --checkpoint ask for.
+
+    Raises RunError, CheckpointError.
+    """
     run_dir, checkpoint = flags.FLAGS["run_dir"].value, flags.FLAGS["checkpoint"].value
     if checkpoint:
-        return Path(checkpoint)
+        return Path(checkpoint), storage.read(Path(checkpoint))
     if not run_dir:
         fail("--run_dir: expected a run directory, or --checkpoint and a file, got neither", WRONG_FLAGS)
-    return run_directory.newest(Path(run_dir))[0]
+    return storage.newest(Path(run_dir))
 
 
 def run(main: Callable[..., None], operands: bool = False) -> None:
@@ -98,6 +102,9 @@ def run(main: Callable[..., None], operands: bool = False) -> None:
     With a --run_dir that holds flags already, these come first, and those on the command line after them. `main` is
     called with the arguments that are no flags, which only a command with `operands` may have.
     """
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # the shell has closed it
+            setattr(sys, stream, Path(os.devnull).open("w"))  # noqa: SIM115 (for as long as the process runs)
     atexit.register(gc.freeze)  # or Python walks all of JAX once more before it ends: 0.1 s and more
     app.run(
         lambda rest: _guarded(lambda: _started(main, *rest[1:])),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from jaxmlp import commands
+from jaxmlp import commands, storage
 from jaxmlp.inspection import evaluation
 from jaxmlp.training import run_directory
 
@@ -25,12 +25,12 @@ def main(*members: str) -> None:
         message = f"expected run directories, or --run_dir or --checkpoint, got {members[0]!r} as well as a flag"
         commands.fail(message, commands.WRONG_FLAGS)
     data_dir, run_dirs = Path(DATA_DIR.value) if DATA_DIR.value else None, [Path(member) for member in members]
-    checkpoints = [run_directory.newest(run_dir)[0] for run_dir in run_dirs] or [commands.network_file()]
+    networks = [storage.newest(run_dir) for run_dir in run_dirs] or [commands.network()]
     if SPLIT.value == "validation" and not checkpoint:
-        for path in run_dirs or [checkpoints[0].parent]:
+        for path in run_dirs or [networks[0][0].parent]:
             if run_directory.read_config(path)["config"].get("train_on_all"):
                 run_directory.warn(f"{path}: trained with --train_on_all, on its validation images too")
-    result = evaluation.evaluate(checkpoints, data_dir, SPLIT.value, [] if data_dir else run_dirs)
+    result = evaluation.evaluate(networks, data_dir, SPLIT.value, [] if data_dir else run_dirs)
     print(evaluation.as_json(result) if JSON.value else evaluation.as_text(result))
 
 

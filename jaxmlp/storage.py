@@ -39,7 +39,9 @@ def save(path: str | Path, params: Params, phi: str = "sigmoid", deskew: bool = 
     ValueError for a wrong phi, parameters or deskew, CheckpointError if the file cannot be written.
     """
     named(phi)
-    check_params(params)
+    *_, dtype = check_params(params)
+    if dtype.kind != "f":  # NumPy's own; bfloat16, say, would come back as two bytes without a meaning
+        raise ValueError(f"params: expected float16, float32 or float64, got {dtype}")
     if not isinstance(deskew, bool):
         raise ValueError(f"deskew: expected True or False, got {deskew!r}")
     described = {"phi": np.asarray(phi), "deskew": np.asarray(deskew)}
@@ -49,8 +51,9 @@ def save(path: str | Path, params: Params, phi: str = "sigmoid", deskew: bool = 
 def load(path: str | Path) -> tuple[Params, Phi]:
     """(params, phi) from a run directory, its newest whole checkpoint; or from one checkpoint, or a file of `save`.
 
-    Warns of a network that was trained on upright digits: it expects `data.deskewing.deskewed` images. Raises
-    RunError for a folder that is no run or has not saved an epoch yet, CheckpointError for a damaged file.
+    float64 parameters become float32 unless JAX has float64 on. Warns of a network that was trained on upright
+    digits: it expects `data.deskewing.deskewed` images. Raises RunError for a folder that is no run or has not
+    saved an epoch yet, CheckpointError for a damaged file.
     """
     network = read(Path(path))
     if network.deskew:
@@ -63,11 +66,13 @@ def load(path: str | Path) -> tuple[Params, Phi]:
 
 def read(path: Path) -> Network:
     """What `load` reads, whole and without its warning."""
-    if path.is_dir():
-        path, arrays = run_directory.newest(path)
-    else:
-        arrays = checkpoint.load(path)
-    return unpacked(path, arrays)
+    return newest(path)[1] if path.is_dir() else unpacked(path, checkpoint.load(path))
+
+
+def newest(run_dir: Path) -> tuple[Path, Network]:
+    """(its path, its network) of the newest whole checkpoint of a run. Raises RunError, CheckpointError."""
+    path, arrays = run_directory.newest(run_dir)
+    return path, unpacked(path, arrays)
 
 
 def unpacked(path: Path, arrays: Mapping[str, np.ndarray]) -> Network:
@@ -77,5 +82,5 @@ def unpacked(path: Path, arrays: Mapping[str, np.ndarray]) -> Network:
         check_params(params)
         deskew = bool(arrays.get("deskew", False))  # absent from files that are older than it
         return Network(params, named(str(arrays["phi"])), deskew)
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: expected parameters, phi and deskew, got {error}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 
+from jaxmlp import storage
 from jaxmlp.inspection import evaluation
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,9 +45,9 @@ def test_a_row_is_the_mean_of_its_seeds(table):
 def test_the_committee_is_of_those_runs(table, trained_run):
     """Members that are one network make its errors."""
     row = table("--seeds=3", "committee")[0]
-    checkpoint = trained_run / "checkpoint-000008.npz"
+    network = storage.newest(trained_run)
     assert row[1].endswith("mean output of 6")
-    assert row[4:6] == [str(evaluation.evaluate([checkpoint], None, "test").errors), "6.0 min"]
+    assert row[4:6] == [str(evaluation.evaluate([network], None, "test").errors), "6.0 min"]
 
 
 def test_without_a_number_of_seeds_there_is_no_committee(table):

@@ -1,5 +1,7 @@
 """Parameters in a file of their own, and what a file must say of them."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -40,7 +42,15 @@ def test_a_file_older_than_that(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"phi": "cosine"}, {"deskew": "False"}, {"deskew": None}, {"params": PARAMS._replace(b2=np.ones(3))}]
+    "wrong",
+    [
+        {"phi": "cosine"},
+        {"phi": (relu, sigmoid)},  # as `load` gives it
+        {"deskew": "False"},
+        {"deskew": None},
+        {"params": PARAMS._replace(b2=np.ones(3))},
+        {"params": jax.tree.map(jnp.bfloat16, PARAMS)},
+    ],
 )
 def test_nothing_is_written_of_what_is_wrong(tmp_path, wrong):
     with pytest.raises(ValueError, match="expected"):
@@ -48,9 +58,10 @@ def test_nothing_is_written_of_what_is_wrong(tmp_path, wrong):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_says_it_wrongly_is_refused(tmp_path):
+@pytest.mark.parametrize("wrong", [{"deskew": np.zeros(3)}, {"params.b2": np.zeros(2, "V2")}])
+def test_a_file_that_says_it_wrongly_is_refused(tmp_path, wrong):
     file = tmp_path / "net.npz"
-    described = {"phi": np.asarray("tanh"), "deskew": np.zeros(3)}
-    checkpoint.save(file, {**checkpoint.flatten({"params": PARAMS}), **described})
+    described = {"phi": np.asarray("tanh"), "deskew": np.asarray(False)}
+    checkpoint.save(file, {**checkpoint.flatten({"params": PARAMS}), **described, **wrong})
     with pytest.raises(CheckpointError, match=f"^{file}: expected parameters"):
         storage.read(file)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from absl import app, flags, logging
 
+from jaxmlp import storage
 from jaxmlp.inspection import evaluation
 from jaxmlp.training import run_directory
 
@@ -39,7 +40,7 @@ ROWS = [
     Row("lecun300", "4.7 (LeCun 1998)", "784-300-10", "mixup"),
     Row("lecun300_distorted", "3.6 (LeCun 1998)", "784-300-10", "affine"),
     Row("simard800_plain", "1.6 (Simard 2003, cross-entropy)", "784-800-10", "mixup, pixels left out"),
-    Row("invariant2048", "1.4 (Gaussian SVM), 1.17 (6,000 hidden units)", "784-2048-10", "mixup, pixels left out"),
+    Row("invariant2048", "1.4 (Gaussian SVM)", "784-2048-10", "mixup, pixels left out"),
     Row("simard800_affine", "1.1 (Simard 2003, cross-entropy)", "784-800-10", "affine"),
     Row("simard800_quick", "0.9 (Simard 2003)", "784-800-10", "elastic"),
     Row("simard800", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic"),
@@ -81,8 +82,8 @@ def _line(row: Row) -> str:
     if row is COMMITTEE:
         members = [(recipe, seed) for recipe in MEMBERS for seed in seeds]
         minutes = sum(_trained(*member).minutes for member in members)
-        checkpoints = [run_directory.newest(_run_dir(*member))[0] for member in members]
-        results = [Result(evaluation.evaluate(checkpoints, None, "test").errors, minutes)]
+        networks = [storage.newest(_run_dir(*member)) for member in members]
+        results = [Result(evaluation.evaluate(networks, None, "test").errors, minutes)]
         row = row._replace(network=row.network.format(len(members)))
     else:
         results = [_trained(row.recipe, seed) for seed in seeds]

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxmlp import storage
 from jaxmlp.data import datasets
 from jaxmlp.inspection import scoring
 from jaxmlp.inspection.scoring import Mistake
+from jaxmlp.storage import Network
 from jaxmlp.training import run_directory
 
 WORST = 10
@@ -30,23 +30,22 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    checkpoints: Sequence[Path], data_dir: Path | None, split: str, run_dirs: Sequence[Path] = ()
+    networks: Sequence[tuple[Path, Network]], data_dir: Path | None, split: str, run_dirs: Sequence[Path] = ()
 ) -> Evaluation:
-    """Score the network in the file `checkpoints`, or the mean output of several, on the split of a set.
+    """Score a network, given with the path of its checkpoint, or the mean output of several, on the split of a set.
 
     The set is that in `data_dir`, MNIST without one; the runs in `run_dirs` must have been trained on it. Raises
-    DataError, CheckpointError, RunError.
+    DataError, RunError.
     """
-    networks = [storage.read(checkpoint) for checkpoint in checkpoints]
     dataset = datasets.load(data_dir)
     for run_dir in run_dirs:
         run_directory.check_data(run_dir, dataset.sha256)
     examples = {"validation": dataset.validation, "test": dataset.test}[split]
     data = str(data_dir or "MNIST")
-    members = [scoring.score(network, examples, data) for network in networks]
+    members = [scoring.score(network, examples, data) for _, network in networks]
     scores = scoring.committee(members)
     return Evaluation(
-        checkpoints=[str(checkpoint) for checkpoint in checkpoints],
+        checkpoints=[str(checkpoint) for checkpoint, _ in networks],
         data=data,
         split=split,
         examples=len(scores.labels),

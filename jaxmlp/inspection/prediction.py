@@ -4,18 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmlp import storage
 from jaxmlp.data import pictures
 from jaxmlp.inspection import scoring
+from jaxmlp.storage import Network
 
 
-def predict(checkpoint: Path, files: list[Path]) -> str:
+def predict(network: Network, files: list[Path]) -> str:
     """A table with a row for each image in the files: its name, the class predicted, and the output of each class.
 
-    An image of a file that can hold several is named by its index too. Raises CheckpointError, DataError and
-    MissingExtra; all files are read before anything is predicted.
+    An image of a file that can hold several is named by its index too. Raises DataError and MissingExtra; all files
+    are read before anything is predicted.
     """
-    network = storage.read(checkpoint)
     read = [pictures.read(file, network.params.W1.shape[0]) for file in files]
     names = [
         str(file) if len(images) == 1 else f"{file}[{i}]"
