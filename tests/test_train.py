@@ -1,12 +1,15 @@
 """The command as a person types it: what it prints, and how it ends."""
 
+import json
 import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 import jaxmlp
@@ -107,7 +110,7 @@ def test_a_run_that_diverges_names_the_epoch(few_digits, tmp_path):
     flags = ["--phi=identity", "--learning_rate=1e6", "--hidden=8"]
     done = train(f"--data_dir={few_digits}", *flags, cwd=tmp_path)
     assert done.returncode == 3
-    assert done.stderr == "error: diverged in epoch 1: the loss is not finite; lower the learning rate\n"
+    assert done.stderr == "error: diverged in epoch 1: the loss is not finite; begin anew at a lower rate\n"
     assert "test errors" not in done.stdout
 
 
@@ -134,6 +137,28 @@ def test_its_flags_repeat_a_run(few_digits, tmp_path):
     assert config[0] == config[1]
 
 
+def test_a_set_of_other_images_and_classes_from_training_to_evaluation(tmp_path):
+    """60 and 20 images of 5x9 in 4 classes, with options that look at an image as one."""
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 60), ("t10k", 20)):
+        images, labels = rng.integers(0, 256, (n, 5, 9), np.uint8), np.arange(n, dtype=np.uint8) % 4
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            (tmp_path / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
+    options = ["--data_dir=.", "--run_dir=run", "--batch_size=5", "--epochs=2"]
+    done = train(*options, "--deskew", "--elastic=5", "--rotation=5", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "data: 50 training, 10 validation and 20 test images of 5x9, made upright\nnetwork: 45-30-4" in done.stdout
+    )
+    command = [sys.executable, "-m", "jaxmlp.evaluate", "--run_dir=run", "--split=test", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=ENVIRONMENT)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert said["errors"] == json.loads((tmp_path / "run" / "test.json").read_text())["errors"]
+    assert np.sum(said["confusion_matrix"], axis=1).tolist() == [5, 5, 5, 5]
+
+
 def test_a_reader_that_leaves_is_no_traceback(few_digits, tmp_path):
     done = through_bash(f"--data_dir={few_digits} --hidden=8 --epochs=30", "| head -1", tmp_path)
     assert (done.returncode, done.stderr) == (141, "")
@@ -146,6 +171,13 @@ def test_output_that_cannot_be_written_is_one_line(few_digits, tmp_path):
     done = through_bash(f"--data_dir={few_digits} --hidden=8 --epochs=1", "> /dev/full", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: standard output: expected a file that works, got No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_stream_that_the_shell_has_closed(few_digits, tmp_path, closed):
+    done = through_bash(f"--data_dir={few_digits} --hidden=8 --epochs=1 --run_dir=run", closed, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "run" / "test.json").exists()
 
 
 def through_bash(arguments, redirection, cwd):

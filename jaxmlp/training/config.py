@@ -131,8 +131,9 @@ class Config:
                 raise ConfigError(f.name, f.metadata["expected"], repr(value))
         if self.warmup_epochs > self.epochs:
             raise ConfigError("warmup_epochs", f"at most epochs, which is {self.epochs}", self.warmup_epochs)
-        if self.optimizer != "sgd" and (self.momentum or self.nesterov):
-            raise ConfigError("momentum", "0 and no nesterov with the optimizer adam", self.momentum)
+        for name in ("momentum", "nesterov"):
+            if self.optimizer == "adam" and getattr(self, name):
+                raise ConfigError(name, f"{getattr(Config, name)} with the optimizer adam", getattr(self, name))
         for name in ("beta1", "beta2", "epsilon"):
             if self.optimizer == "sgd" and getattr(self, name) != (default := getattr(Config, name)):
                 raise ConfigError(name, f"{default} with the optimizer sgd", getattr(self, name))

@@ -141,7 +141,7 @@ def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> I
             else float(seen.noise.covariance_trace / seen.noise.squared_norm),
         )
         if not (isfinite(metrics.train_loss) and isfinite(metrics.validation_loss)):
-            raise Diverged(f"diverged in epoch {metrics.epoch}: the loss is not finite; lower the learning rate")
+            raise Diverged(f"diverged in epoch {metrics.epoch}: the loss is not finite; begin anew at a lower rate")
         yield state, metrics
 
 

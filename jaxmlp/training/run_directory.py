@@ -63,8 +63,8 @@ class RunDirectory:
         for other data; warns of an environment in which the bits of the result may differ.
         """
         said = {"config": asdict(config), "data": dict(data), "environment": dict(environment)}
-        if (self.path / CONFIG).exists():
-            was = read_config(self.path)
+        was = read_config(self.path) if (self.path / CONFIG).exists() else None
+        if was:
             for name, value in said["config"].items():
                 begun = was["config"].get(name, getattr(Config, name))  # a flag that is younger than the run
                 extensible = name == "epochs" and not config.scheduled
@@ -76,13 +76,12 @@ class RunDirectory:
                 begun = was["environment"].get(name, value)
                 if begun != value and name != "git revision":
                     warn(f"{self.path}: {name} was {begun}, is {value}: the bits of the result may differ")
-            if said["config"] == was["config"]:
-                return
-        checkpoint.replace(self.path / FLAGS, flags.encode())
-        checkpoint.replace(self.path / CONFIG, (json.dumps(said, indent=2) + "\n").encode())
+        checkpoint.replace(self.path / FLAGS, flags.encode())  # the data may lie in another folder now
+        if not was or said["config"] != was["config"]:
+            checkpoint.replace(self.path / CONFIG, (json.dumps(said, indent=2) + "\n").encode())
 
     def resume(self, like: State) -> Saved | None:
-        """The newest checkpoint that is whole, None before the first; a damaged one is named and passed over.
+        """The newest checkpoint that is whole, None before the first; any other is named and passed over.
 
         `like` has the state's structure, shapes and dtypes. metrics.jsonl becomes what that checkpoint knows.
         Raises CheckpointError if there are checkpoints and none is whole.
@@ -148,8 +147,10 @@ def opened(path: Path) -> Iterator[RunDirectory]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise RunError(f"{path}: expected to be its only writer, got a run in progress") from error
+        except OSError as error:
+            raise RunError(f"{path}: expected a folder with locks, got {error.strerror}") from error
         yield RunDirectory(path)
 
 
@@ -236,7 +237,7 @@ def warn(text: str) -> None:
 
 
 def _newest(path: Path, read: Callable[[Path], T]) -> tuple[Path, T] | None:
-    """(its path, what `read` makes of it) for the newest checkpoint that is whole; None if there is none at all."""
+    """(its path, what `read` makes of it) for the newest checkpoint that it reads; None if there is none at all."""
     paths = _checkpoints(path)
     for candidate in paths:
         try:
@@ -244,7 +245,7 @@ def _newest(path: Path, read: Callable[[Path], T]) -> tuple[Path, T] | None:
         except CheckpointError as error:
             warn(f"{error}; trying the one before it")
     if paths:
-        raise CheckpointError(f"{path}: expected a whole checkpoint, got {len(paths)} damaged")
+        raise CheckpointError(f"{path}: expected a checkpoint that can be used, got {len(paths)} that cannot")
     return None
 
 

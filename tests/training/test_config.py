@@ -50,9 +50,16 @@ def test_a_value_out_of_range_is_named(name, values):
         assert caught.value.name == name
 
 
-def test_adam_takes_no_momentum():
-    with pytest.raises(ConfigError, match=r"^momentum: expected 0 .* adam, got 0\.9"):
-        Config(optimizer="adam", momentum=0.9)
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"momentum": 0.9}, r"^momentum: expected 0\.0 with the optimizer adam, got 0\.9$"),
+        ({"nesterov": True}, "^nesterov: expected False with the optimizer adam, got True$"),
+    ],
+)
+def test_adam_takes_no_momentum(option, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(optimizer="adam", **option)
 
 
 @pytest.mark.parametrize(

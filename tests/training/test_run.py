@@ -1,5 +1,7 @@
 """A whole run with its directory: exact resume, damage, refusals, and what the files say."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -263,13 +265,27 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(whole, copy,
 def test_with_no_whole_checkpoint_it_is_an_error(copy, few_digits):
     for path in copy.glob("checkpoint-*.npz"):
         path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match="expected a whole checkpoint, got 2 damaged"):
+    with pytest.raises(CheckpointError, match="expected a checkpoint that can be used, got 2 that cannot"):
         train(copy, few_digits)
 
 
 def test_a_second_writer_is_refused(whole, few_digits):
     with run_directory.opened(whole), pytest.raises(RunError, match="only writer"):
         train(whole, few_digits)
+
+
+def test_a_file_system_without_locks_is_no_other_writer(tmp_path, few_digits, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(RunError, match="expected a folder with locks, got No locks available"):
+        train(tmp_path / "run", few_digits)
+
+
+def test_data_in_another_folder_are_found_there_from_then_on(copy, few_digits):
+    run.train(CONFIG, few_digits, copy, f"{FLAGS}--data_dir={few_digits}\n", StopRequest())
+    assert (copy / "flags.txt").read_text() == f"{FLAGS}--data_dir={few_digits}\n"
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path, few_digits):
