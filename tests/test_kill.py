@@ -33,6 +33,12 @@ def finish(process):
     return process.returncode, out, err
 
 
+def wait_for(file, process):
+    while not file.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
 def epochs_in(text):
     return [int(epoch) for epoch in re.findall(rf"^epoch +(\d+)/{EPOCHS} .*/s$", text, re.MULTILINE)]
 
@@ -84,10 +90,9 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(few_digits, tmp_path, whol
     process = start(few_digits, run_dir)
     if moment == "training":
         while "epoch" not in process.stdout.readline():
-            pass
+            assert process.poll() is None
     else:
-        while not (run_dir / "config.json").exists():
-            time.sleep(0.01)
+        wait_for(run_dir / "config.json", process)
     process.send_signal(signum)
     got, out, err = finish(process)
     assert got == code
@@ -100,14 +105,14 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(few_digits, tmp_path, whol
     np.testing.assert_equal(result(run_dir), whole)
 
 
-def test_a_second_ctrl_c_leaves_at_once(few_digits, tmp_path):
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_asked_twice_it_leaves_at_once(few_digits, tmp_path, signum, code):
     """An epoch here would take minutes."""
     process = start(few_digits, tmp_path / "run", "--batch_size=1", "--hidden=90000")
-    while not (tmp_path / "run" / "config.json").exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    wait_for(tmp_path / "run" / "config.json", process)
+    process.send_signal(signum)
     assert "stopping" in process.stderr.readline() + process.stderr.readline()
     started = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert finish(process)[0] == 130
+    process.send_signal(signum)
+    assert finish(process)[0] == code
     assert time.monotonic() - started < 2

@@ -17,11 +17,17 @@ CODE_LINKS = re.findall(r"^\| (\w\d?) \|.*\[[^]]+\]\((jaxmlp/\w+\.py)#L(\d+)\)",
 TEST_LINKS = re.findall(r"\[(test_\w+)\]\((tests/\w+\.py)#L(\d+)\)", README)
 
 # Of each row but the committee's, which has no recipe of its own.
-RECORDS = re.findall(r"\| ([\d, ]+, [\d, ]+) \| ([\d.]+) min[^|]* \| (?!committee)(\w+) \|$", README, re.MULTILINE)
+RECORDS = re.findall(
+    r"\| ([\d.]+ ± [\d.]+) \| ([\d, ]+, [\d, ]+) \| ([\d.]+) min[^|]* \| (?!committee)(\w+) \|$",
+    README,
+    re.MULTILINE,
+)
+RECIPES = re.findall(r"^\| \[(\w+)\]\(.*\.flags\) \|.*\| ([\d.]+ ± [\d.]+) \| ([\d.]+)% \|", README, re.MULTILINE)
 
 
 def test_every_record_is_looked_at():
     assert len(RECORDS) == 10
+    assert [name for name, *_ in RECIPES] == ["quick", "nielsen30", "nielsen100"]
 
 
 def test_the_table_holds_every_equation():
@@ -51,12 +57,21 @@ def test_an_example_runs(code, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("errors", "minutes", "recipe"), RECORDS)
-def test_a_record_is_what_its_recipe_says(errors, minutes, recipe):
+@pytest.mark.parametrize(("percent", "errors", "minutes", "recipe"), RECORDS)
+def test_a_record_is_what_its_recipe_says(percent, errors, minutes, recipe):
     said = (ROOT / "jaxmlp" / "recipes" / f"{recipe}.flags").read_text()
     of_each = [int(number) for number in errors.split(",")]
-    assert f"{statistics.mean(of_each):.1f} ± {statistics.stdev(of_each):.1f} test errors in 10,000" in said
+    mean, spread = statistics.mean(of_each), statistics.stdev(of_each)
+    assert percent == f"{mean / 100:.2f} ± {spread / 100:.2f}"
+    assert f"{mean:.1f} ± {spread:.1f} test errors in 10,000" in said
     assert f"Training takes {minutes} min" in " ".join(said.replace("#", "").split()) or " s from the shell" in said
+
+
+@pytest.mark.parametrize(("recipe", "errors", "accuracy"), RECIPES)
+def test_a_recipe_says_the_same(recipe, errors, accuracy):
+    said = (ROOT / "jaxmlp" / "recipes" / f"{recipe}.flags").read_text()
+    assert f"{errors} test errors in 10,000" in said
+    assert float(accuracy) == pytest.approx(100 - float(errors.split()[0]) / 100, abs=0.005001)
 
 
 def test_it_counts_the_mutants():
