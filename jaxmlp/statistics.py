@@ -74,7 +74,7 @@ def gradient_norms(trace: Trace, deltas: Deltas) -> jax.Array:
     scale = jax.lax.stop_gradient(jnp.where(largest >= smallest_normal, largest, 1))
     scaled = jax.tree.map(lambda delta: delta / scale[:, None], deltas)
     squares = sum(squared_norms(trace, scaled))
-    zero = squares == 0
+    zero = squares == 0  # where the root has no derivative
     return scale * jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
 
 
@@ -107,7 +107,7 @@ def clipped_gradient(trace: Trace, deltas: Deltas, max_norm: jax.Array | float) 
     norms = gradient_norms(trace, deltas)
     max_norm = jnp.asarray(max_norm, norms.dtype)
     check_array("max_norm", max_norm, ())
-    short = norms <= max_norm
+    short = norms <= max_norm  # never divided by: near 0 the quotient's derivative overflows
     scale = jnp.where(short, 1, max_norm / jnp.where(short, 1, norms))
     clipped: Params = weighted_gradient(trace, deltas, scale / norms.size)
     return clipped

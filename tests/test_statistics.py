@@ -339,3 +339,15 @@ def test_derivatives_where_one_gradient_is_zero():
     ]
     assert_close(got, jax.tree.map(jnp.add, *in_parts))
     assert_close(jax.jacrev(clipped)(params, x, y, MAX_NORM), got)
+
+
+def test_the_derivative_where_a_gradient_is_tiny_and_stays_as_it_is():
+    params, x, y = random_net(n=3)
+    trace, deltas = passes(params, x, y)
+    tiny = jax.tree.map(lambda delta: delta.at[1].multiply(1e-200), deltas)
+
+    def slope(gradient):
+        return jax.grad(lambda d: jnp.sum(ravel_pytree(gradient(trace, d))[0]))(tiny)
+
+    clipped, plain = slope(lambda *batch: statistics.clipped_gradient(*batch, MAX_NORM)), slope(batch.gradient)
+    assert_close(take(clipped, 1), take(plain, 1))

@@ -289,12 +289,14 @@ CHECKS = [
 STATISTICS = [
     Mutant("squared_norms_without_the_input", "statistics", "W1=x0 * delta1, b1=delta1", "W1=delta1, b1=delta1"),
     Mutant("squared_norm_of_W2_from_x0", "statistics", "W2=x1 * delta2", "W2=x0 * delta2"),
-    Mutant("norm_of_the_scaled_deltas_not_scaled_back", "statistics", "return scale * jnp.sqrt", "return jnp.sqrt"),
+    Mutant(
+        "norm_of_the_scaled_deltas_not_scaled_back", "statistics", "return scale * jnp.where", "return jnp.where"
+    ),
     Mutant(
         "norms_without_the_deltas_scale",
         "statistics",
-        "scale = jnp.where(largest >= smallest_normal, largest, 1)",
-        "scale = jnp.ones_like(largest)",
+        "jnp.where(largest >= smallest_normal, largest, 1))",
+        "jnp.ones_like(largest))",
     ),
     Mutant(
         "scale_from_the_hidden_deltas_alone",
@@ -313,10 +315,10 @@ STATISTICS = [
     Mutant(
         "every_gradient_brought_to_max_norm",
         "statistics",
-        "jnp.where(norms <= max_norm, 1, max_norm / norms)",
-        "max_norm / norms",
+        "short = norms <= max_norm",
+        "short = norms == 0",
     ),
-    Mutant("clipped_by_the_square_of_the_norm", "statistics", "1, max_norm / norms)", "1, max_norm / norms**2)"),
+    Mutant("clipped_by_the_square_of_the_norm", "statistics", "(short, 1, norms))", "(short, 1, norms**2))"),
     Mutant(
         "a_NaN_gradient_dropped_from_the_clipped_mean",
         "statistics",
@@ -326,9 +328,11 @@ STATISTICS = [
     Mutant(
         "a_NaN_max_norm_clips_nothing",
         "statistics",
-        "jnp.where(norms <= max_norm, 1, max_norm / norms)",
-        "jnp.where(norms > max_norm, max_norm / norms, 1)",
+        "short = norms <= max_norm",
+        "short = ~(norms > max_norm)",
     ),
+    Mutant("derivative_of_a_norm_of_0", "statistics", "jnp.where(zero, 1, squares)", "squares"),
+    Mutant("derivative_of_a_clipped_0", "statistics", "jnp.where(short, 1, norms)", "norms"),
     Mutant(
         "second_moment_of_linear_inputs",
         "statistics",
