@@ -25,6 +25,7 @@ from typing import Any
 import jax
 from absl import flags
 
+import bench_autodiff
 import bench_costs
 import bench_machine
 import bench_peers
@@ -178,12 +179,11 @@ def _size_results(result: bench_training.Result) -> dict[str, Any]:
 
 def _costs(rounds: int) -> list[dict[str, Any]]:
     train, hidden_sizes = datasets.load().train, QUICK_COSTS_HIDDEN if QUICK.value else COSTS_HIDDEN
-    print(
-        f"\nOne jitted function each, forward and backward pass included; n = {bench_costs.N}, float32; medians of"
-    )
+    n, at_once = bench_autodiff.N, bench_autodiff.AT_ONCE
+    print(f"\nOne jitted function each, forward and backward pass included; n = {n}, float32; medians of")
     print(f"{rounds} (min-max; autodiff's are in the JSON). x grad: of one loss_and_gradient. MB: temporaries at")
-    print(f"their peak. chunked: autodiff's, {bench_costs.AT_ONCE} examples at a time. *: autodiff timed in part")
-    print("and scaled, its MB those of the part.")
+    print(f"their peak. chunked: autodiff's, {at_once} examples at a time. *: autodiff timed in part and scaled,")
+    print("its MB those of the part.")
     return [_cost_results(hidden, train, rounds) for hidden in hidden_sizes]
 
 
