@@ -30,6 +30,13 @@ def check_array(name: str, array: Any, shape: Axes, dtype: Any = None) -> tuple[
     return tuple(array.shape)
 
 
+def check_sizes(**sizes: int) -> None:
+    """Numbers of units."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {size}")
+
+
 def check_params(params: Any) -> tuple[int, int, int, Any]:
     """(D, K, C, dtype) of the parameters, whose leaves must agree on them."""
     if getattr(params, "_fields", None) != ("W1", "b1", "W2", "b2"):

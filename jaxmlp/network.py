@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmlp.activations import Phi, layers, sigmoid
-from jaxmlp.checks import check_deltas, check_inputs, check_targets, check_trace
+from jaxmlp.checks import check_deltas, check_inputs, check_sizes, check_targets, check_trace
 
 
 class Params(NamedTuple):
@@ -43,7 +43,11 @@ class Deltas(NamedTuple):
 
 
 def init(key: jax.Array, inputs: int = 784, hidden: int = 30, outputs: int = 10) -> Params:
-    """Normal weights of mean 0 and variance 1/fan-in, biases 0, in JAX's default float dtype."""
+    """Normal weights of mean 0 and variance 1/fan-in, biases 0, in JAX's default float dtype.
+
+    Raises ValueError for a size below 1.
+    """
+    check_sizes(inputs=inputs, hidden=hidden, outputs=outputs)
     key1, key2 = jax.random.split(key)
     return Params(
         W1=jax.random.normal(key1, (inputs, hidden)) / jnp.sqrt(inputs),

@@ -1,7 +1,7 @@
 """Parameters in a file, and out of a run directory: one line in research code.
 
 params, phi = jaxmlp.load("runs/20261124-153000-quick")
-jaxmlp.save("mine.npz", params, "relu,sigmoid")  # deskew=True as well, if it was trained with --deskew
+jaxmlp.save("mine.npz", params, "relu,sigmoid")  # and deskew=True, edges=True if it was trained so
 """
 
 from collections.abc import Mapping
@@ -26,40 +26,45 @@ class Network(NamedTuple):
     params: Params
     phi: Phi
     deskew: bool  # whether it was trained on upright digits
+    edges: bool  # whether it was trained on edge maps in place of pixels
 
-    def seen(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The images (n, H, W) of 0 to 255 as the network was trained to see them."""
+    def upright(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The images (n, H, W) of 0 to 255, upright if the network was trained on such."""
         return deskewed(images) if self.deskew else images
 
 
-def save(path: str | Path, params: Params, phi: str = "sigmoid", deskew: bool = False) -> None:
+def save(path: str | Path, params: Params, phi: str = "sigmoid", deskew: bool = False, edges: bool = False) -> None:
     """Write parameters, and their activation by name ("relu", or "relu,sigmoid"), to one .npz file, all or nothing.
 
-    `deskew` says that they were trained on upright digits, so that the commands show them no others. Raises
-    ValueError for a wrong phi, parameters or deskew, CheckpointError if the file cannot be written.
+    `deskew` and `edges` say that they were trained on upright digits, on edge maps, so that the commands show them
+    no others. Raises ValueError for a wrong argument, CheckpointError if the file cannot be written.
     """
     named(phi)
     *_, dtype = check_params(params)
     if dtype.kind != "f":  # NumPy's own; bfloat16, say, would come back as two bytes without a meaning
         raise ValueError(f"params: expected float16, float32 or float64, got {dtype}")
-    if not isinstance(deskew, bool):
-        raise ValueError(f"deskew: expected True or False, got {deskew!r}")
-    described = {"phi": np.asarray(phi), "deskew": np.asarray(deskew)}
+    for name, value in {"deskew": deskew, "edges": edges}.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name}: expected True or False, got {value!r}")
+    described = {"phi": np.asarray(phi), "deskew": np.asarray(deskew), "edges": np.asarray(edges)}
     checkpoint.save(Path(path), {**checkpoint.flatten({"params": params}), **described})
 
 
 def load(path: str | Path) -> tuple[Params, Phi]:
     """(params, phi) from a run directory, its newest whole checkpoint; or from one checkpoint, or a file of `save`.
 
-    float64 parameters become float32 unless JAX has float64 on. Warns of a network that was trained on upright
-    digits: it expects `data.deskewing.deskewed` images. Raises RunError for a folder that is no run or has not
-    saved an epoch yet, CheckpointError for a damaged file.
+    float64 parameters become float32 unless JAX has float64 on. Warns of a network that expects other inputs
+    than pixels / 255: those of `data.deskewing.deskewed` images, or their `data.edges.edge_maps`. Raises RunError
+    for a folder that is no run or has not saved an epoch yet, CheckpointError for a damaged file.
     """
     network = read(Path(path))
-    if network.deskew:
+    options = [name for name in ("deskew", "edges") if getattr(network, name)]
+    if options:
+        images = "data.deskewing.deskewed(images) / 255" if network.deskew else "images / 255"
+        images = f"data.edges.edge_maps({images})" if network.edges else f"({images})"
         run_directory.warn(
-            f"{path}: trained with --deskew: give it data.deskewing.deskewed(images).reshape(n, -1) / 255, "
-            "and save it with deskew=True"
+            f"{path}: trained with {' '.join(f'--{name}' for name in options)}: give it {images}.reshape(n, -1), "
+            f"and save it with {', '.join(f'{name}=True' for name in options)}"
         )
     return network.params, network.phi
 
@@ -80,7 +85,7 @@ def unpacked(path: Path, arrays: Mapping[str, np.ndarray]) -> Network:
     try:
         params = Params(*(jnp.asarray(arrays[f"params.{leaf}"]) for leaf in Params._fields))
         check_params(params)
-        deskew = bool(arrays.get("deskew", False))  # absent from files that are older than it
-        return Network(params, named(str(arrays["phi"])), deskew)
+        deskew, edges = (bool(arrays.get(name, False)) for name in ("deskew", "edges"))  # absent from older files
+        return Network(params, named(str(arrays["phi"])), deskew, edges)
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: expected parameters, phi and deskew, got {error}") from error
+        raise CheckpointError(f"{path}: expected parameters, phi, deskew and edges, got {error}") from error

@@ -14,6 +14,8 @@ CACHE_DIR = flags.DEFINE_string(
     None,
     "keep what is compiled in this folder, for later runs on this machine (default: none)",
 )
+for path in ("data_dir", "run_dir", "compilation_cache_dir"):  # empty: most likely of a variable that is not set
+    flags.register_validator(path, lambda value: value != "", "expected a path, got nothing")  # type: ignore[no-untyped-call]
 commands.define_config_flags()
 
 

@@ -49,9 +49,9 @@ def trained_run(few_digits, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def upright_run(few_digits, tmp_path_factory):
-    """The same with upright digits. Not to be changed."""
-    return small_run(few_digits, tmp_path_factory.mktemp("trained") / "upright", deskew=True)
+def edges_run(few_digits, tmp_path_factory):
+    """The same with the edges of upright digits. Not to be changed."""
+    return small_run(few_digits, tmp_path_factory.mktemp("trained") / "edges", deskew=True, edges=True)
 
 
 def pytest_addoption(parser):

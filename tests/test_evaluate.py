@@ -12,6 +12,7 @@ import jaxmlp
 from jaxmlp import batch, storage
 from jaxmlp.data import datasets
 from jaxmlp.data.deskewing import deskewed
+from jaxmlp.data.edges import edge_maps
 
 
 def evaluate(*arguments):
@@ -106,16 +107,16 @@ def test_a_committee(trained_run, few_digits, tmp_path):
     assert text[2] == f"their committee on {few_digits}"
 
 
-def test_a_network_of_upright_digits_is_shown_such(upright_run, trained_run, few_digits):
+def test_a_network_of_edges_of_upright_digits_is_shown_such(edges_run, trained_run, few_digits):
     images, labels = datasets.load(few_digits).test
     members = []
-    for run, seen in ((upright_run, deskewed(images)), (trained_run, images)):
-        params, phi, _ = storage.read(run)
-        members.append(np.asarray(batch.forward(params, seen.reshape(len(seen), -1) / 255, phi).x2))
-    said = json.loads(evaluate(f"--run_dir={upright_run}", "--split=test", "--json").stdout)
+    for run, seen in ((edges_run, edge_maps(deskewed(images) / 255)), (trained_run, images / 255)):
+        params, phi, *_ = storage.read(run)
+        members.append(np.asarray(batch.forward(params, seen.reshape(len(seen), -1), phi).x2))
+    said = json.loads(evaluate(f"--run_dir={edges_run}", "--split=test", "--json").stdout)
     assert said["errors"] == np.sum(members[0].argmax(1) != labels)
-    assert said["errors"] == json.loads((upright_run / "test.json").read_text())["errors"]
-    arguments = [f"--data_dir={few_digits}", "--split=test", "--json", upright_run, trained_run]
+    assert said["errors"] == json.loads((edges_run / "test.json").read_text())["errors"]
+    arguments = [f"--data_dir={few_digits}", "--split=test", "--json", edges_run, trained_run]
     said = json.loads(evaluate(*arguments).stdout)
     assert said["errors_of_each"] == [np.sum(x2.argmax(1) != labels) for x2 in members]
     assert said["errors"] == np.sum((members[0] + members[1]).argmax(1) != labels)

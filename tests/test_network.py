@@ -168,6 +168,11 @@ def test_black_image_on_the_kink_of_relu():
     assert_close(gradient, jax.grad(network.loss)(params, x0, y, phi))
 
 
+def test_black_image_with_biases():
+    params, x0, y = random_net()
+    assert_all_equations((params, jnp.zeros_like(x0), y), *MIXED, phi_of(*MIXED))
+
+
 def test_saturated_units_give_no_nan():
     params, x0, y = random_net(dtype="float32")
     params = params._replace(b1=jnp.full(4, -1e4, jnp.float32), b2=jnp.full(3, 1e4, jnp.float32))
@@ -198,6 +203,12 @@ def test_under_jit():
 
 
 class TestInit:
+    @pytest.mark.parametrize("name", ["inputs", "hidden", "outputs"])
+    def test_a_layer_without_units_is_refused(self, name):
+        for size in (0, -1):
+            with pytest.raises(ValueError, match=f"^{name}: expected 1 or more, got {size}$"):
+                network.init(jax.random.key(0), **{name: size})
+
     def test_shapes(self):
         def shapes(**sizes):
             params = jax.eval_shape(partial(network.init, **sizes), jax.random.key(0))

@@ -10,6 +10,7 @@ import jaxmlp
 from jaxmlp import batch, storage
 from jaxmlp.data import datasets
 from jaxmlp.data.deskewing import deskewed
+from jaxmlp.data.edges import edge_maps
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config
 
@@ -81,13 +82,13 @@ def test_files_of_images(trained_run, few_digits, tmp_path):
     assert predictions == x2.argmax(1).tolist()
 
 
-def test_pictures_are_made_upright_for_a_network_of_upright_digits(upright_run, few_digits):
+def test_pictures_become_edges_of_upright_digits_for_a_network_of_such(edges_run, few_digits):
     idx = few_digits / "t10k-images-idx3-ubyte"
-    done = predict(f"--run_dir={upright_run}", idx)
+    done = predict(f"--run_dir={edges_run}", idx)
     assert done.stderr == ""
-    params, phi, _ = storage.read(upright_run)
-    shown = deskewed(datasets.load(few_digits).test.images).reshape(200, -1)
-    np.testing.assert_allclose(table(done.stdout)[2], batch.forward(params, shown / 255, phi).x2, atol=0.0051)
+    params, phi, *_ = storage.read(edges_run)
+    shown = edge_maps(deskewed(datasets.load(few_digits).test.images) / 255).reshape(200, -1)
+    np.testing.assert_allclose(table(done.stdout)[2], batch.forward(params, shown, phi).x2, atol=0.0051)
 
 
 def test_a_mistake_is_one_line_and_an_exit_code(trained_run, tmp_path):

@@ -146,6 +146,10 @@ def test_a_set_of_other_images_and_classes_from_training_to_evaluation(tmp_path)
             header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
             (tmp_path / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
     options = ["--data_dir=.", "--run_dir=run", "--batch_size=5", "--epochs=2"]
+    done = train(*options, "--edges", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: --edges: expected False unless height and width are even, got True, for 5x9\n"
+    assert not (tmp_path / "run").exists()
     done = train(*options, "--deskew", "--elastic=5", "--rotation=5", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert (

@@ -112,11 +112,19 @@ def _hidden_units(run: Run, dataset: Dataset) -> Picture:
         title="What each hidden unit looks for",
         alt=f"The incoming weights of {len(units)} of the {len(W2)} hidden units, each as an image of "
         f"{height} by {width} pixels.",
-        caption=f"Each tile is a column of W1, the weights into the unit of that number. Ink on red excites the "
-        f"unit, ink on blue inhibits it; all tiles share one scale. The units stand in the order of the norm of "
+        caption="Each tile is a column of W1, the weights into the unit of that number. "
+        f"{_ink(run)} on red excites the unit, on blue inhibits it; all tiles share one scale. The "
+        "units stand in the order of the norm of "
         f"their outgoing weights, the largest first: {len(units)} of {len(W2)}.",
         png=_png(plots.hidden_units(W1, units, height, width)),
     )
+
+
+def _ink(run: Run) -> str:
+    """What a bright input means."""
+    if not run.network.edges:
+        return "Ink"
+    return "Its quarters are maps of edges: those crossed along a row, a column, and the two diagonals. An edge"
 
 
 def _confusion_matrix(scores: scoring.Scores) -> Picture:
@@ -158,7 +166,8 @@ def _worst_mistakes(run: Run, mistakes: Sequence[scoring.Mistake], dataset: Data
         alt=f"Images of the label and the prediction: {listed}.",
         caption="The validation images of the largest loss among those predicted wrongly, by their number from 0, "
         "with the output of each class: the label's in blue, the prediction's in orange."
-        + (" The network saw them upright." if run.network.deskew else ""),
+        + (" The network saw them upright." if run.network.deskew else "")
+        + (" It saw their edges." if run.network.edges else ""),
         png=_png(plots.worst_mistakes(mistakes, dataset.validation.images)),
     )
 

@@ -16,7 +16,7 @@ from jaxmlp.data.datasets import Split
 from jaxmlp.data.idx import DataError
 from jaxmlp.network import Params, forward, squared_error
 from jaxmlp.storage import Network
-from jaxmlp.training.epoch import SCORED_AT_ONCE, floats, unit
+from jaxmlp.training.epoch import SCORED_AT_ONCE, floats, inputs_of, unit
 
 
 class Scores(NamedTuple):
@@ -51,20 +51,24 @@ class Mistake:
 def outputs(network: Network, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.floating]:
     """x2 of each image, (n, C). Images are (n, height, width) of 0 to 255, with a pixel for each input.
 
-    Raises DataError for an output that is not finite: no prediction could be read off it.
+    Raises DataError for images of a size without edge maps, if those are the inputs, and for an output that is not
+    finite: no prediction could be read off it.
     """
-    seen = network.seen(images).reshape(len(images), -1)
-    x2 = np.asarray(_outputs(network.params, seen, network.phi))
+    _, height, width = images.shape
+    if network.edges and (height % 2 or width % 2):
+        raise DataError(f"the network: expected images of an even height and width, got {height}x{width}")
+    x2 = np.asarray(_outputs(network.params, network.upright(images), network.phi, network.edges))
     bad = np.flatnonzero(~np.isfinite(x2).all(axis=1))
     if bad.size:
         raise DataError(f"the network: expected finite outputs, got {x2[bad[0]].tolist()} for image {bad[0]}")
     return x2
 
 
-@partial(jax.jit, static_argnames="phi")
-def _outputs(params: Params, images: jax.Array, phi: Phi) -> jax.Array:
+@partial(jax.jit, static_argnames=("phi", "edges"))
+def _outputs(params: Params, images: jax.Array, phi: Phi, edges: bool) -> jax.Array:
     def output(pixels: jax.Array) -> jax.Array:
-        return forward(params, unit(params, pixels), phi).x2
+        (x0,) = inputs_of(unit(params, pixels)[None], edges)
+        return forward(params, x0, phi).x2
 
     x2: jax.Array = jax.lax.map(output, images, batch_size=SCORED_AT_ONCE)
     return x2
@@ -105,13 +109,13 @@ def _scored(x2: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) -> Scor
 
 def gradient_norms(network: Network, split: Split) -> npt.NDArray[np.floating]:
     """‖g‖ of each example over all parameters, (n,): from the deltas, in chunks that bound the memory."""
-    params, phi, _ = network
+    params, phi = network.params, network.phi
     norms = []
     for start in range(0, len(split.labels), SCORED_AT_ONCE):
         chunk = slice(start, start + SCORED_AT_ONCE)
-        images, labels = jnp.asarray(network.seen(split.images[chunk])), jnp.asarray(split.labels[chunk])
-        x, y = floats(params, images.reshape(len(images), -1), labels)
-        trace = batch.forward(params, x, phi)
+        images, labels = jnp.asarray(network.upright(split.images[chunk])), jnp.asarray(split.labels[chunk])
+        x, y = floats(params, images, labels)
+        trace = batch.forward(params, inputs_of(x, network.edges), phi)
         norms.append(np.asarray(statistics.gradient_norms(trace, batch.backward(params, trace, y, phi))))
     return np.concatenate(norms)
 

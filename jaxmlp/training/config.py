@@ -82,6 +82,7 @@ class Config:
     )
     clip_norm: float = _amount("scale each example's gradient down to this norm if it is longer; 0 clips nothing")
     deskew: bool = _switch("shear every digit upright before the network sees it, in training and ever after")
+    edges: bool = _switch("give the network maps of edges in place of pixels, in training and ever after")
     elastic: float = _at_most(
         1000, "distort each image: move its pixels by so many pixels times smoothed noise from (-1, 1)"
     )
@@ -142,7 +143,7 @@ class Config:
         if self.batches_per_block > 1 and not self._blockable:
             raise ConfigError(
                 "batches_per_block",
-                "0 or 1, or sgd without clip_norm, log_noise_scale, distortions, mixup and dropout",
+                "0 or 1, or sgd without clip_norm, log_noise_scale, distortions, edges, mixup and dropout",
                 self.batches_per_block,
             )
         if self.elastic_sigma != ELASTIC_SIGMA and not self.elastic:
@@ -154,15 +155,17 @@ class Config:
         if self.nesterov and not self.momentum:
             raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
 
-    def check_data(self, examples: int) -> None:
-        """Raise ConfigError if a batch is larger than a training set of so many examples."""
+    def check_data(self, examples: int, height: int, width: int) -> None:
+        """Raise ConfigError if so many training images are too few for a batch, or of a size without edge maps."""
         if self.batch_size > examples:
             raise ConfigError("batch_size", f"at most the {examples} training examples", self.batch_size)
+        if self.edges and (height % 2 or width % 2):
+            raise ConfigError("edges", "False unless height and width are even", f"True, for {height}x{width}")
 
     @property
     def _blockable(self) -> bool:
-        noisy = self.mixup or self.input_dropout or self.distortion() is not None
-        return self.optimizer == "sgd" and not (self.clip_norm or self.log_noise_scale or noisy)
+        made_in_the_step = self.edges or self.mixup or self.input_dropout or self.distortion() is not None
+        return self.optimizer == "sgd" and not (self.clip_norm or self.log_noise_scale or made_in_the_step)
 
     def block_size(self, backend: str) -> int:
         """The number of batches in a block of blocked.py; 1 for none. The choice was measured on CPUs alone."""

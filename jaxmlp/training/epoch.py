@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxmlp import batch, network, statistics
 from jaxmlp.activations import Phi
 from jaxmlp.data.augment import Distortion, distort
+from jaxmlp.data.edges import edge_maps
 from jaxmlp.data.mixup import mix
 from jaxmlp.network import Params
 from jaxmlp.statistics import NoiseScale
@@ -37,6 +38,7 @@ class Settings(NamedTuple):
     clip_norm: float = 0.0  # of each example's gradient, if > 0
     log_noise_scale: bool = False
     distortion: Distortion | None = None  # of each image, anew every epoch
+    edges: bool = False  # whether the network is given edge maps, not pixels
     mixup: float = 0.0  # the α of mixup, if > 0
     input_dropout: float = 0.0  # the probability that a pixel is left out
     batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, and none of the above
@@ -72,10 +74,10 @@ def train_epoch(
 ) -> tuple[State, Seen]:
     """One pass over the n examples in batches, in the order `rows`, and what it saw of them as they were met.
 
-    Images are (n, D), or (n, H, W) with H · W = D, which a distortion needs. `learning_rates` has one entry a step,
-    ceil(n / batch_size) of them. The last batch holds the n mod batch_size examples that remain, if any, and its
-    gradient is the mean over those. Distortions (of this `strength`, a scalar), mixtures and dropout are drawn from
-    `key`. `state` is donated.
+    Images are (n, D), or (n, H, W) with H · W = D, which distortions and edge maps need. `learning_rates` has
+    one entry a step, ceil(n / batch_size) of them. The last batch holds the n mod batch_size examples that remain,
+    if any, and its gradient is the mean over those. Distortions (of this `strength`, a scalar), mixtures and
+    dropout are drawn from `key`. `state` is donated.
     """
     n, B, S = images.shape[0], settings.batch_size, settings.batches_per_block
     whole = n // B
@@ -116,7 +118,7 @@ def _step(state: State, inputs: StepInput, strength: jax.Array, settings: Settin
     distortion_key, mixup_key, dropout_key = jax.random.split(inputs.key, 3)
     if settings.distortion is not None:
         x = distort(distortion_key, x, settings.distortion, strength)
-    x = x.reshape(len(x), -1)
+    x = inputs_of(x, settings.edges)
     if settings.mixup:
         x, y = mix(mixup_key, x, y, settings.mixup)
     if settings.input_dropout:
@@ -182,12 +184,16 @@ class Score(NamedTuple):
     errors: jax.Array
 
 
-@partial(jax.jit, static_argnames="phi")
-def evaluate(params: Params, images: jax.Array, labels: jax.Array, phi: Phi) -> Score:
-    """Every example is scored, and the errors are counted exactly, in chunks that bound the memory."""
+@partial(jax.jit, static_argnames=("phi", "edges"))
+def evaluate(params: Params, images: jax.Array, labels: jax.Array, phi: Phi, edges: bool = False) -> Score:
+    """Every example is scored, and the errors are counted exactly, in chunks that bound the memory.
+
+    Images are (n, D), or (n, H, W), which edge maps need.
+    """
 
     def score(example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        x0, y = floats(params, *example)
+        x, y = floats(params, *example)
+        (x0,) = inputs_of(x[None], edges)
         x2 = network.forward(params, x0, phi).x2
         return network.squared_error(x2, y), jnp.argmax(x2) != jnp.argmax(y)
 
@@ -202,6 +208,11 @@ def floats(params: Params, pixels: jax.Array, label: jax.Array) -> tuple[jax.Arr
     # Without the barrier XLA converts a pixel anew for every hidden unit.
     x, y = jax.lax.optimization_barrier(pair)  # type: ignore[no-untyped-call]
     return x, y
+
+
+def inputs_of(images: jax.Array, edges: bool) -> jax.Array:
+    """x0 of images in [0, 1], (n, D): their edge maps, or their pixels."""
+    return (edge_maps(images) if edges else images).reshape(len(images), -1)
 
 
 def unit(params: Params, pixels: jax.Array) -> jax.Array:

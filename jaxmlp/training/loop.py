@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.data.deskewing import deskewed_dataset
 from jaxmlp.network import Params
@@ -61,10 +60,10 @@ class Program:
 def prepare(config: Config, dataset: Dataset) -> Program:
     """Put the data, upright if `config` says so, on the default device and compile the epoch and the evaluations.
 
-    Raises ConfigError if the batch is larger than the training set.
+    Raises ConfigError if the training images are too few for a batch, or of a size without edge maps.
     """
     examples = len(dataset.train.labels)
-    config.check_data(examples)
+    config.check_data(*dataset.train.images.shape)
     if config.deskew:
         dataset = deskewed_dataset(dataset)
     phi, optimizer = config.activation(), config.make_optimizer()
@@ -89,6 +88,7 @@ def prepare(config: Config, dataset: Dataset) -> Program:
         clip_norm=config.clip_norm,
         log_noise_scale=config.log_noise_scale,
         distortion=config.distortion(),
+        edges=config.edges,
         mixup=config.mixup,
         input_dropout=config.input_dropout,
         batches_per_block=config.block_size(jax.default_backend()),
@@ -104,7 +104,7 @@ def prepare(config: Config, dataset: Dataset) -> Program:
         return images, labels, rows, rates(epoch), key, config.distortion_strength(epoch)
 
     compiled = train_epoch.lower(state, *arguments(0), settings=settings).compile()
-    validate, test = _scorer(dataset.validation, phi), _scorer(dataset.test, phi)
+    validate, test = (_scorer(split, config) for split in (dataset.validation, dataset.test))
     validate(init().params)  # compiles it, and the test's too where the sizes are equal
     compile_seconds = time.perf_counter() - started
 
@@ -170,7 +170,6 @@ def noise_key(seed: int, epoch: int) -> jax.Array:
     return key
 
 
-def _scorer(split: Split, phi: Phi) -> Callable[[Params], Score]:
-    images = jax.device_put(split.images.reshape(len(split.images), -1))
-    labels = jax.device_put(split.labels)
-    return lambda params: evaluate(params, images, labels, phi=phi)
+def _scorer(split: Split, config: Config) -> Callable[[Params], Score]:
+    images, labels = jax.device_put(split.images), jax.device_put(split.labels)
+    return lambda params: evaluate(params, images, labels, phi=config.activation(), edges=config.edges)

@@ -31,7 +31,7 @@ def train(
     Diverged, and Stopped once `stop` is asked for.
     """
     dataset = datasets.load(data_dir, config.train_on_all)
-    config.check_data(len(dataset.train.labels))
+    config.check_data(*dataset.train.images.shape)
     run_dir = run_dir or run_directory.fresh(recipe)
     with run_directory.opened(run_dir) as directory:
         directory.claim(config, dataset.sha256, environment.describe(), flags)
@@ -71,6 +71,7 @@ def _header(config: Config, dataset: Dataset, compile_seconds: float, run_dir: P
             "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
             + f" of {height}x{width}"
             + (", made upright" if config.deskew else "")
+            + (", seen as edges" if config.edges else "")
             + (", the validation images trained on too" if config.train_on_all else ""),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
             f"run directory: {run_dir}",

@@ -106,6 +106,7 @@ class RunDirectory:
             **checkpoint.flatten(saved.state),
             "phi": np.asarray(config.phi),
             "deskew": np.asarray(config.deskew),
+            "edges": np.asarray(config.edges),
             "history": np.frombuffer(history.encode(), np.uint8),
         }
         if epoch == best(saved.history).epoch:

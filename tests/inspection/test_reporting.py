@@ -44,9 +44,10 @@ def test_validation_images_that_were_trained_on_are_said_to_be(copy, few_digits)
     assert "trained on too" in reporting.write_report(copy, few_digits, []).read_text()
 
 
-def test_a_network_of_upright_digits_is_shown_such(upright_run, few_digits, tmp_path):
-    copy = shutil.copytree(upright_run, tmp_path / "copy")
+def test_a_network_of_edges_of_upright_digits_is_shown_such(edges_run, few_digits, tmp_path):
+    copy = shutil.copytree(edges_run, tmp_path / "copy")
     last = runs.read(copy).history[-1]
     page = reporting.write_report(copy, few_digits, []).read_text()
     assert f"{last.validation_errors} errors in 100 validation images" in page
-    assert "The network saw them upright." in page
+    assert "The network saw them upright. It saw their edges." in page
+    assert "Its quarters are maps of edges: " in page

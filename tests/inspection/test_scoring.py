@@ -8,6 +8,7 @@ from jaxmlp.activations import relu, sigmoid
 from jaxmlp.data import DataError
 from jaxmlp.data.datasets import Split
 from jaxmlp.data.deskewing import deskewed
+from jaxmlp.data.edges import edge_maps
 from jaxmlp.inspection import scoring
 from jaxmlp.inspection.scoring import Mistake, Scores
 from jaxmlp.network import Params
@@ -19,7 +20,7 @@ D, K, C, N = 20, 6, 3, 2345  # more than two chunks, the last not whole
 PARAMS = Params(*(jnp.asarray(RNG.standard_normal(shape)) for shape in ((D, K), (K,), (K, C), (C,))))
 SPLIT = Split(RNG.integers(0, 256, (N, 4, 5), np.uint8), RNG.integers(0, C, N).astype(np.uint8))
 PHI = (relu, sigmoid)
-NETWORK = Network(PARAMS, PHI, deskew=False)
+NETWORK = Network(PARAMS, PHI, deskew=False, edges=False)
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,12 @@ def scores():
     return scoring.score(NETWORK, SPLIT, "here")
 
 
-def by_hand():
+PIXELS = SPLIT.images.reshape(N, D) / 255
+
+
+def by_hand(x0=PIXELS):
     W1, b1, W2, b2 = map(np.asarray, PARAMS)
-    x1 = np.maximum(SPLIT.images.reshape(N, D) / 255 @ W1 + b1, 0)
+    x1 = np.maximum(x0 @ W1 + b1, 0)
     return 1 / (1 + np.exp(-(x1 @ W2 + b2)))
 
 
@@ -78,19 +82,32 @@ def test_refuses_data_of_another_size_or_with_more_classes():
 
 def test_refuses_outputs_that_are_not_finite():
     with pytest.raises(DataError, match=r"expected finite outputs, got \[nan, .* for image 0"):
-        scoring.outputs(Network(PARAMS._replace(b2=PARAMS.b2.at[0].set(jnp.nan)), PHI, False), SPLIT.images)
+        scoring.outputs(NETWORK._replace(params=PARAMS._replace(b2=PARAMS.b2.at[0].set(jnp.nan))), SPLIT.images)
 
 
-def test_gradient_norms_against_the_gradients_written_out():
+@pytest.mark.parametrize("edges", [False, True])
+def test_gradient_norms_against_the_gradients_written_out(edges):
     W1, b1, W2, b2 = map(np.asarray, PARAMS)
-    x0 = SPLIT.images.reshape(N, D) / 255
+    pixels = SPLIT.images.reshape(N, 2, 10) / 255
+    x0 = np.asarray(edge_maps(pixels) if edges else pixels).reshape(N, D)
     z1 = x0 @ W1 + b1
-    x1, x2 = np.maximum(z1, 0), by_hand()
+    x1, x2 = np.maximum(z1, 0), by_hand(x0)
     delta2 = (x2 - np.eye(C)[SPLIT.labels]) * x2 * (1 - x2)
     delta1 = (delta2 @ W2.T) * (z1 > 0)
     leaves = (x0[:, :, None] * delta1[:, None], delta1, x1[:, :, None] * delta2[:, None], delta2)
     want = np.sqrt(sum((leaf.reshape(N, -1) ** 2).sum(axis=1) for leaf in leaves))
-    np.testing.assert_allclose(scoring.gradient_norms(NETWORK, SPLIT), want, rtol=1e-12)
+    got = scoring.gradient_norms(NETWORK._replace(edges=edges), Split(SPLIT.images.reshape(N, 2, 10), SPLIT.labels))
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_edge_maps_for_a_network_of_such():
+    network, split = NETWORK._replace(edges=True), Split(SPLIT.images.reshape(N, 2, 10), SPLIT.labels)
+    x2 = by_hand(np.asarray(edge_maps(split.images / 255)).reshape(N, D))
+    np.testing.assert_allclose(scoring.outputs(network, split.images), x2, rtol=1e-12)
+    reported = epoch.evaluate(PARAMS, *split, PHI, edges=True)
+    assert reported.errors == (x2.argmax(1) != SPLIT.labels).sum()
+    with pytest.raises(DataError, match=r"^the network: expected images of an even height and width, got 4x5$"):
+        scoring.score(network, SPLIT, "here")
 
 
 def test_upright_digits_for_a_network_of_such(scores):

@@ -7,6 +7,7 @@ import pytest
 
 from jaxmlp import activations, batch, network
 from jaxmlp.data.augment import Distortion, distort
+from jaxmlp.data.edges import edge_maps
 from jaxmlp.data.mixup import mix
 from jaxmlp.training import epoch
 from jaxmlp.training.epoch import Settings, State, evaluate, train_epoch
@@ -123,14 +124,15 @@ def noisy_epoch(images, labels, settings, key=KEY):
         {"distortion": DISTORTION},
         {"mixup": 0.5},
         {"input_dropout": 0.3},
-        {"distortion": DISTORTION, "mixup": 0.5, "input_dropout": 0.2},
+        {"edges": True},
+        {"distortion": DISTORTION, "edges": True, "mixup": 0.5, "input_dropout": 0.2},
     ],
     ids=lambda noise: ",".join(noise),
 )
-def test_an_epoch_of_distorted_and_mixed_examples_without_some_inputs(noise):
+def test_an_epoch_of_distorted_and_mixed_examples_or_edges_without_some_inputs(noise):
     """Every batch with draws of its own, gradients by autodiff of a network written out here."""
     images, labels = data(23)
-    images = images.reshape(23, 3, 4)
+    images = images.reshape(23, 2, 6)
     keys = jax.random.split(KEY, 5)
     want, total = params(), 0.0
     for step, rate in enumerate(np.linspace(0.5, 0.1, 5)):
@@ -139,6 +141,8 @@ def test_an_epoch_of_distorted_and_mixed_examples_without_some_inputs(noise):
         x, y = jnp.asarray(images[chosen] / 255.0), np.eye(C)[labels[chosen]]
         if "distortion" in noise:
             x = distort(distortion_key, x, DISTORTION, STRENGTH)
+        if "edges" in noise:
+            x = edge_maps(x)
         x = x.reshape(len(chosen), D)
         if "mixup" in noise:
             x, y = mix(mixup_key, x, y, 0.5)

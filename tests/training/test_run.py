@@ -82,6 +82,8 @@ def copy(whole, tmp_path):
             "mixup": 0.3,
             "input_dropout": 0.2,
             "momentum": 0.9,
+            "deskew": True,
+            "edges": True,
         },
     ],
     ids=str,
@@ -195,6 +197,7 @@ def test_more_epochs_may_be_asked_for_with_a_constant_schedule(copy, few_digits,
         ("elastic", 30.0),
         ("input_dropout", 0.5),
         ("deskew", True),
+        ("edges", True),
     ],
 )
 def test_another_flag_is_refused_by_name(copy, few_digits, name, value):
