@@ -84,6 +84,7 @@ FLAGFILES = {
             "flag --epochs=3 # enough: invalid literal for int() with base 10: '3 # enough'",
         ),
         ("--flagfile=binary.flags", 1, "'utf-8' codec can't decode byte 0xff"),
+        ("--data_dir=", 1, "flag --data_dir=: expected a path, got nothing"),
         (
             "--data_dir=nowhere",
             2,

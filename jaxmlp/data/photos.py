@@ -25,6 +25,8 @@ STROKE = 2.5  # pixels: the median width of MNIST's strokes
 WORKING_SIZE = 256  # a larger photo is made smaller first, which also averages its noise away
 LARGEST_STROKE = 1 / 3  # of the shorter side: darkness wider than that is shadow, not ink
 LEAST_CONTRAST = 0.12  # of ink with its ground, as a share of the ground's brightness
+GROUND_PART = 0.6  # of a picture is ground at least
+EVENINGS = 10  # fits of the ground's light
 LEAST_PART = 0.1  # of the largest part of the digit: a smaller spot is dirt
 
 Gray = npt.NDArray[np.float64]  # (height, width), 0 is black and 1 is white
@@ -82,15 +84,30 @@ def _border(array: Gray) -> Gray:
 def _ink(gray: Gray) -> Gray:
     """How much darker than the ground around it each pixel is: 0 is ground, 1 is black on it.
 
-    The border shows which is which: ground brighter than the middle of the picture's range has dark ink. The ground
-    under the ink is what a stroke does not cover nearby, so it follows shadows (a morphological closing).
+    The border shows which is which: ground brighter than the middle of the picture's range has dark ink, once the
+    light is even. The ground under the ink is what a stroke does not cover nearby, so it follows shadows (a
+    morphological closing).
     """
-    if np.median(_border(gray)) < (gray.min() + gray.max()) / 2:
+    even = _evenly_lit(gray)
+    if np.median(_border(even)) < (even.min() + even.max()) / 2:
         gray = 1 - gray
     reach = max(1, round(LARGEST_STROKE * min(gray.shape) / 2))
     padded = np.pad(gray, 2 * reach, mode="edge")
     ground = _sweep(_sweep(padded, reach, np.max), reach, np.min)
     return 1 - gray / np.maximum(ground, 1e-3)
+
+
+def _evenly_lit(gray: Gray) -> Gray:
+    """Brightness above the ground's, a quadratic surface that is fitted to the GROUND_PART of the pixels nearest it."""
+    row, column = (np.linspace(-1, 1, length) for length in gray.shape)
+    row, column = (axis.ravel() for axis in np.meshgrid(row, column, indexing="ij"))
+    surfaces = np.stack([np.ones_like(row), row, column, row**2, row * column, column**2], axis=1)
+    above = gray.ravel() - np.median(gray)
+    for _ in range(EVENINGS):
+        near = np.abs(above) <= np.quantile(np.abs(above), GROUND_PART)
+        fit, *_ = np.linalg.lstsq(surfaces[near], gray.ravel()[near])
+        above = gray.ravel() - surfaces @ fit
+    return above.reshape(gray.shape)
 
 
 def _sweep(array: Gray, reach: int, extreme: Callable[..., Any]) -> Gray:

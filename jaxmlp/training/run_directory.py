@@ -32,6 +32,7 @@ from jaxmlp.training.loop import Metrics
 
 FLAGS, CONFIG, METRICS = "flags.txt", "config.json", "metrics.jsonl"
 BEST, TEST, LOCK = "best.npz", "test.json", "lock"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 KEPT = 2  # checkpoints, the best apart: if the last is damaged the one before it serves
 
 
@@ -86,8 +87,8 @@ class RunDirectory:
         `like` has the state's structure, shapes and dtypes. metrics.jsonl becomes what that checkpoint knows.
         Raises CheckpointError if there are checkpoints and none is whole.
         """
-        for leftover in self.path.glob(f"*{checkpoint.TEMPORARY}"):
-            leftover.unlink()
+        for name in filter(_temporary, os.listdir(self.path)):
+            (self.path / name).unlink()
         found = _newest(self.path, lambda path: read_checkpoint(path, like))
         if found is None:
             return None
@@ -137,12 +138,8 @@ def opened(path: Path) -> Iterator[RunDirectory]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        foreign = [] if (path / CONFIG).exists() else [name for name in os.listdir(path) if not _begun(name)]
-        if foreign:
-            raise RunError(
-                f"{path}: expected a run directory or an empty one, got a folder with {foreign[0]} in it"
-            )
-        lock = (path / LOCK).open("w")
+        _check_ours(path)
+        lock = (path / LOCK).open("a")
     except OSError as error:
         raise RunError(f"{path}: expected a folder to write in, got {error.strerror}") from error
     with lock:
@@ -252,13 +249,27 @@ def _newest(path: Path, read: Callable[[Path], T]) -> tuple[Path, T] | None:
 
 def _checkpoints(path: Path) -> list[Path]:
     """Newest first."""
-    found = [(re.fullmatch(r"checkpoint-(\d+)\.npz", file.name), file) for file in path.iterdir()]
+    found = [(_CHECKPOINT.fullmatch(file.name), file) for file in path.iterdir()]
     return [file for _, file in sorted(((int(m[1]), file) for m, file in found if m), reverse=True)]
 
 
-def _begun(name: str) -> bool:
-    """Whether a run that was killed before it wrote config.json may have left this file."""
-    return name in (LOCK, FLAGS) or name.endswith(checkpoint.TEMPORARY)
+def _check_ours(path: Path) -> None:
+    """Raise RunError unless the folder is a run, or empty, or what a run leaves that is killed at its beginning."""
+    names = set(os.listdir(path))
+    if CONFIG in names:
+        read_config(path)
+        return
+    begun = LOCK in names and (path / LOCK).stat().st_size == 0
+    foreign = sorted(name for name in names if not (begun and (name in (LOCK, FLAGS) or _temporary(name))))
+    if foreign:
+        raise RunError(f"{path}: expected a run directory or an empty one, got a folder with {foreign[0]} in it")
+
+
+def _temporary(name: str) -> bool:
+    """Whether this is what is left of one of our files that was being written."""
+    final = name.removesuffix(checkpoint.TEMPORARY)
+    ours = final in (FLAGS, CONFIG, METRICS, BEST, TEST) or _CHECKPOINT.fullmatch(final)
+    return final != name and bool(ours)
 
 
 def _row(metrics: Metrics) -> str:

@@ -82,6 +82,12 @@ CONDITIONS = {
         "light": 0.5 + 0.5 * DOWN * np.ones_like(ACROSS),
     },
     "dark corners": {"light": 1 - 1.2 * ((ACROSS - 0.5) ** 2 + (DOWN - 0.5) ** 2)},
+    "faint ink, darker corners": {
+        "ink": 0.5,
+        "paper": 0.8,
+        "noise": 0.015,
+        "light": 1 - (ACROSS - 0.5) ** 2 - (DOWN - 0.5) ** 2,
+    },
     "the edge of a shadow": {"light": np.where(ACROSS + 0.3 * DOWN > 0.6, 1, 0.45)},
     "small, in a corner": {"at": (15, 180), "scale": 80, "pen": 6},
     "thin pen": {"pen": 4},

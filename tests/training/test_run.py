@@ -298,6 +298,32 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path, few_digits):
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("flags.txt",),
+        ("lock", "flags.txt"),
+        ("lock", "thesis.tmp"),
+        ("config.json",),
+        ("config.json", "lock", "checkpoint-000001.npz.tmp"),
+    ],
+    ids=", ".join,
+)
+def test_nothing_of_somebody_else_is_written_or_deleted_by_a_name_like_ours(tmp_path, few_digits, names):
+    for name in names:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(RunError, match="expected"):
+        train(tmp_path, few_digits)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == dict.fromkeys(names, "{}")
+
+
+def test_a_temporary_file_of_somebody_else_in_a_run_is_kept(copy, few_digits):
+    (copy / "thesis.tmp").touch()
+    (copy / "checkpoint-000002.npz").unlink()
+    train(copy, few_digits)
+    assert (copy / "thesis.tmp").exists()
+
+
 def test_a_file_for_a_folder(tmp_path, few_digits):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="expected a folder to write in, got File exists"):
