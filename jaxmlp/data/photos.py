@@ -98,7 +98,7 @@ def _ink(gray: Gray) -> Gray:
 
 
 def _evenly_lit(gray: Gray) -> Gray:
-    """Brightness above the ground's, a quadratic surface that is fitted to the GROUND_PART of the pixels nearest it."""
+    """Brightness above the ground's, a quadratic surface fitted to the GROUND_PART of the pixels nearest it."""
     row, column = (np.linspace(-1, 1, length) for length in gray.shape)
     row, column = (axis.ravel() for axis in np.meshgrid(row, column, indexing="ij"))
     surfaces = np.stack([np.ones_like(row), row, column, row**2, row * column, column**2], axis=1)
