@@ -51,8 +51,8 @@ def test_the_committee_is_of_those_runs(table, trained_run):
 
 
 def test_without_a_number_of_seeds_there_is_no_committee(table):
-    assert [row[-1] for row in table("--seeds=1")][-2:] == ["simard800", "simard800_deskewed"]
-    assert [row[-1] for row in table("--seeds=2")][-2:] == ["simard800_deskewed", "committee"]
+    assert [row[-1] for row in table("--seeds=1")][-2:] == ["simard800_deskewed", "simard800_edges"]
+    assert [row[-1] for row in table("--seeds=2")][-2:] == ["simard800_edges", "committee"]
 
 
 @pytest.mark.parametrize(

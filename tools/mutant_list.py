@@ -533,13 +533,13 @@ DESKEWING = [
 ]
 
 EDGES = [
-    Mutant("edges_not_weighed", "data.edges", "2 * padded[:, 1:-1]", "padded[:, 1:-1]"),
+    Mutant("edges_not_weighed", "data.edges", "before / 2 + here + after / 2", "before + here + after"),
     Mutant("edges_of_both_maps", "data.edges", "jax.nn.relu(edges)", "jnp.abs(edges)"),
     Mutant("edges_that_end_forgotten", "data.edges", "jnp.abs(right) - jnp.abs(down)", "right - down"),
     Mutant("diagonals_too_short", "data.edges", "2**0.5 * jnp.minimum", "jnp.minimum"),
     Mutant("diagonals_exchanged", "data.edges", "jnp.sign(right * down)", "jnp.sign(-right * down)"),
-    Mutant("halved_a_pixel_on", "data.edges", "range(-1, 3)", "range(4)"),
-    Mutant("halved_by_the_mean", "data.edges", "first + 3 * second + 3 * third + fourth", "4 * second + 4 * third"),
+    Mutant("halved_a_pixel_on", "data.edges", "[::2]", "[1::2]"),
+    Mutant("halved_by_the_mean", "data.edges", "before + 3 * here + 3 * after + second", "4 * here + 4 * after"),
 ]
 
 OPTIMIZERS = [

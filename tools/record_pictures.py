@@ -1,6 +1,6 @@
-"""The pictures of the README's records: digits with their distortions, and the test digits that stay wrong.
+"""The pictures of the README's records: upright digits, distorted, as edges; and the test digits that stay wrong.
 
-    python tools/record_pictures.py runs/reproduce/simard800-* runs/reproduce/simard800_deskewed-*
+    python tools/record_pictures.py runs/reproduce/simard800_deskewed-* runs/reproduce/simard800_edges-*
 
 The run directories are the members of the committee whose mistakes are shown. Needs the extra [plot].
 """
@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 
 from jaxmlp import storage
 from jaxmlp.data import datasets
-from jaxmlp.data.augment import Distortion, distort
+from jaxmlp.data.augment import distort
 from jaxmlp.data.datasets import Dataset
+from jaxmlp.data.deskewing import deskewed
+from jaxmlp.data.edges import edge_maps
 from jaxmlp.inspection import scoring
 from jaxmlp.training import run_directory
 from jaxmlp.training.config import Config
@@ -32,18 +34,17 @@ def main(members: list[Path]) -> None:
     distortion = Config(**run_directory.read_config(members[0])["config"]).distortion() if members else None
     if distortion is None:
         sys.exit("error: expected run directories of a recipe with distortions, got none")
-    _distortions(dataset, distortion).savefig(PICTURES / "distortions.png", dpi=DPI)
+    images, labels = dataset.train
+    digits = jnp.asarray(deskewed(images[[np.flatnonzero(labels == digit)[0] for digit in range(10)]]) / 255)
+    distorted = [distort(jax.random.key(i), digits, distortion) for i in range(5)]  # as in the first epoch
+    _rows(digits, *distorted).savefig(PICTURES / "distortions.png", dpi=DPI)
+    _rows(digits, edge_maps(digits)).savefig(PICTURES / "edges.png", dpi=DPI)
     _mistakes(dataset, members).savefig(PICTURES / "remaining_errors.png", dpi=DPI)
 
 
-def _distortions(dataset: Dataset, distortion: Distortion) -> Figure:
-    """A digit of each class as it is, in the first row, and distorted five times as in the first epoch."""
-    images, labels = dataset.train
-    chosen = images[[np.flatnonzero(labels == digit)[0] for digit in range(10)]]
-    x = jnp.asarray(chosen, jnp.float32) / 255
-    rows = [x, *(distort(jax.random.key(i), x, distortion) for i in range(5))]
+def _rows(*rows: jax.Array) -> Figure:
     pictures = [np.asarray(image) for row in rows for image in row]
-    return _grid(pictures, [""] * len(pictures), columns=10)
+    return _grid(pictures, [""] * len(pictures), columns=len(rows[0]))
 
 
 def _mistakes(dataset: Dataset, members: list[Path]) -> Figure:
