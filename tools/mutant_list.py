@@ -311,7 +311,7 @@ STATISTICS = [
         "weighted_gradient_as_a_mean", "statistics", "b1=jnp.sum(delta1, axis=0)", "b1=jnp.mean(delta1, axis=0)"
     ),
     Mutant("weights_on_one_layer_only", "statistics", "W2=trace.x1.T @ delta2", "W2=trace.x1.T @ deltas.delta2"),
-    Mutant("clipping_as_a_sum", "statistics", "scale / norms.size", "scale"),
+    Mutant("clipping_as_a_sum", "statistics", "scale / scale.size", "scale"),
     Mutant(
         "every_gradient_brought_to_max_norm",
         "statistics",
@@ -322,8 +322,8 @@ STATISTICS = [
     Mutant(
         "a_NaN_gradient_dropped_from_the_clipped_mean",
         "statistics",
-        "weighted_gradient(trace, deltas, scale / norms.size)",
-        "weighted_gradient(trace, jax.tree.map(jnp.nan_to_num, deltas), jnp.nan_to_num(scale) / norms.size)",
+        "weighted_gradient(trace, deltas, scale / scale.size)",
+        "weighted_gradient(trace, jax.tree.map(jnp.nan_to_num, deltas), jnp.nan_to_num(scale) / scale.size)",
     ),
     Mutant(
         "a_NaN_max_norm_clips_nothing",
@@ -669,6 +669,7 @@ EPOCH = [
     Mutant("second_half_forgotten", "training.epoch", "(first + second) / 2", "first"),
     Mutant("halves_not_averaged", "training.epoch", "(first + second) / 2", "first + second"),
     Mutant("clipping_forgotten", "training.epoch", "if settings.clip_norm:", "if False:"),
+    Mutant("clipping_forgotten_in_blocks", "training.blocked", "if clip_norm:", "if False:"),
     Mutant("order_ignored", "training.epoch", "images[rows], labels[rows]", "images, labels"),
     Mutant("labels_in_another_order", "training.epoch", "images[rows], labels[rows]", "images[rows], labels"),
     Mutant("every_epoch_in_one_order", "training.loop", "default_rng([seed, 1 + epoch])", "default_rng([seed, 1])"),

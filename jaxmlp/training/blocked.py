@@ -30,9 +30,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmlp import batch, network
+from jaxmlp import batch, network, statistics
 from jaxmlp.activations import Phi, layers
-from jaxmlp.network import Params, Trace
+from jaxmlp.network import Deltas, Params, Trace
 from jaxmlp.training.optimizers import Optimizer
 
 State = tuple[Params, Any]  # (parameters, optimizer state)
@@ -83,11 +83,12 @@ def plan(state: State, learning_rates: jax.Array, optimizer: Optimizer) -> Plan:
 
 
 def update(
-    state: State, x: jax.Array, y: jax.Array, plan: Plan, phi: Phi, optimizer: Optimizer
+    state: State, x: jax.Array, y: jax.Array, plan: Plan, phi: Phi, optimizer: Optimizer, clip_norm: float = 0.0
 ) -> tuple[State, jax.Array]:
     """S updates by the batches x (S, B, D), y (S, B, C), and the S mean losses as they were met.
 
-    Equals, to rounding, S times `batch.loss_and_gradient` and `optimizer.update`.
+    Equals, to rounding, S times `batch.loss_and_gradient` and `optimizer.update`; with a `clip_norm` > 0, static,
+    `statistics.clipped_gradient` in place of the gradient.
     """
     starts, structure = _split(state)
     phi1, phi2 = layers(phi)
@@ -113,6 +114,9 @@ def update(
         x2 = phi2(z2)  # F4
         trace = Trace(x0, z1, x1, z2, x2)
         deltas = batch.backward(params._replace(W1=starts[0].W1, b1=starts[0].b1), trace, y, phi)  # reads W2 alone
+        if clip_norm:  # a gradient is linear in its deltas
+            scale = statistics.clipping_scale(trace, deltas, clip_norm)[:, None]
+            deltas = Deltas(scale * deltas.delta1, scale * deltas.delta2)
         gradient = _second_layer(batch.gradient(trace, deltas))
         delta1s = jax.lax.dynamic_update_slice_in_dim(delta1s, deltas.delta1, first_row, axis=0)
         state = optimizer.update(gradient, optimizer_state, params, learning_rate)

@@ -143,7 +143,7 @@ class Config:
         if self.batches_per_block > 1 and not self._blockable:
             raise ConfigError(
                 "batches_per_block",
-                "0 or 1, or sgd without clip_norm, log_noise_scale, distortions, edges, mixup and dropout",
+                "0 or 1, or sgd without log_noise_scale, distortions, edges, mixup and dropout",
                 self.batches_per_block,
             )
         if self.elastic_sigma != ELASTIC_SIGMA and not self.elastic:
@@ -165,7 +165,7 @@ class Config:
     @property
     def _blockable(self) -> bool:
         made_in_the_step = self.edges or self.mixup or self.input_dropout or self.distortion() is not None
-        return self.optimizer == "sgd" and not (self.clip_norm or self.log_noise_scale or made_in_the_step)
+        return self.optimizer == "sgd" and not (self.log_noise_scale or made_in_the_step)
 
     def block_size(self, backend: str) -> int:
         """The number of batches in a block of blocked.py; 1 for none. The choice was measured on CPUs alone."""

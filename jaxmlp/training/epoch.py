@@ -41,7 +41,9 @@ class Settings(NamedTuple):
     edges: bool = False  # whether the network is given edge maps, not pixels
     mixup: float = 0.0  # the α of mixup, if > 0
     input_dropout: float = 0.0  # the probability that a pixel is left out
-    batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, and none of the above
+    batches_per_block: int = (
+        1  # of blocked.py, if > 1: for an optimizer that it takes, and of the above clip_norm alone
+    )
     halves: bool = False  # compute each batch as two halves, at once; for an even batch_size, no log_noise_scale
 
 
@@ -171,7 +173,7 @@ def _scan_blocks(state: State, batches: StepInput, settings: Settings) -> tuple[
     def block(state: blocked.State, block_of: Any) -> tuple[blocked.State, jax.Array]:
         inputs, plan = block_of
         x, y = floats(state[0], inputs.pixels, inputs.label)
-        return blocked.update(state, x.reshape(*y.shape[:2], -1), y, plan, phi, optimizer)
+        return blocked.update(state, x.reshape(*y.shape[:2], -1), y, plan, phi, optimizer, settings.clip_norm)
 
     end, losses = jax.lax.scan(block, tuple(state), (blocks, plans))
     return State(*end), losses

@@ -66,8 +66,8 @@ def test_adam_takes_no_momentum(option, message):
     "option",
     [
         {"optimizer": "adam"},
-        {"clip_norm": 0.1},
         {"log_noise_scale": True},
+        {"edges": True},
         {"rotation": 10.0},
         {"elastic": 38.0},
         {"mixup": 0.3},
@@ -78,6 +78,7 @@ def test_only_plain_sgd_goes_in_blocks(option):
     with pytest.raises(ConfigError, match=r"^batches_per_block: expected 0 or 1, or sgd without .*, got 2"):
         Config(batches_per_block=2, **option)
     assert Config(hidden=100, **option).block_size("cpu") == 1
+    assert Config(hidden=100, clip_norm=0.1).block_size("cpu") == Config(hidden=100).block_size("cpu") > 1
 
 
 def test_blocks_are_chosen_on_a_cpu_and_only_there():

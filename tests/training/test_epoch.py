@@ -174,9 +174,10 @@ def test_another_key_is_another_noise():
         assert not np.allclose(one[0].params.W1, other[0].params.W1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("clip_norm", [0.0, 0.45])
 @pytest.mark.parametrize("optimizer", [sgd(), sgd(0.9, nesterov=True, weight_decay=0.01)])
 @pytest.mark.parametrize(("n", "S"), [(24, 3), (31, 3), (50, 8), (10, 8)])
-def test_an_epoch_in_blocks_is_the_same_epoch(n, S, optimizer):
+def test_an_epoch_in_blocks_is_the_same_epoch(n, S, optimizer, clip_norm):
     """Also where batches remain after the last block, examples after the last batch, or there is no whole block."""
     images, labels = data(n)
     rates = np.linspace(0.5, 0.1, -(-n // 4))
@@ -189,7 +190,7 @@ def test_an_epoch_in_blocks_is_the_same_epoch(n, S, optimizer):
             rates,
             KEY,
             FULL,
-            Settings(4, PHI, optimizer, batches_per_block=size),
+            Settings(4, PHI, optimizer, clip_norm, batches_per_block=size),
         )
         for size in (1, S)
     ]
