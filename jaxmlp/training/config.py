@@ -155,12 +155,14 @@ class Config:
         if self.nesterov and not self.momentum:
             raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
 
-    def check_data(self, examples: int, height: int, width: int) -> None:
-        """Raise ConfigError if so many training images are too few for a batch, or of a size without edge maps."""
+    def check_data(self, shape: tuple[int, ...]) -> None:
+        """Raise ConfigError if training images of this shape are too few for a batch, or have no edge maps."""
+        examples, *size = shape
         if self.batch_size > examples:
             raise ConfigError("batch_size", f"at most the {examples} training examples", self.batch_size)
-        if self.edges and (height % 2 or width % 2):
-            raise ConfigError("edges", "False unless height and width are even", f"True, for {height}x{width}")
+        if self.edges and (len(size) != 2 or any(length % 2 for length in size)):
+            got = f"True, for {'x'.join(map(str, size))}"
+            raise ConfigError("edges", "False unless height and width are even", got)
 
     @property
     def _blockable(self) -> bool:

@@ -63,7 +63,7 @@ def prepare(config: Config, dataset: Dataset) -> Program:
     Raises ConfigError if the training images are too few for a batch, or of a size without edge maps.
     """
     examples = len(dataset.train.labels)
-    config.check_data(*dataset.train.images.shape)
+    config.check_data(dataset.train.images.shape)
     if config.deskew:
         dataset = deskewed_dataset(dataset)
     phi, optimizer = config.activation(), config.make_optimizer()

@@ -31,7 +31,7 @@ def train(
     Diverged, and Stopped once `stop` is asked for.
     """
     dataset = datasets.load(data_dir, config.train_on_all)
-    config.check_data(*dataset.train.images.shape)
+    config.check_data(dataset.train.images.shape)
     run_dir = run_dir or run_directory.fresh(recipe)
     with run_directory.opened(run_dir) as directory:
         directory.claim(config, dataset.sha256, environment.describe(), flags)

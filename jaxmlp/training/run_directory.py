@@ -108,6 +108,8 @@ class RunDirectory:
             "phi": np.asarray(config.phi),
             "deskew": np.asarray(config.deskew),
             "edges": np.asarray(config.edges),
+            "seed": np.asarray(config.seed),
+            "epoch": np.asarray(epoch),
             "history": np.frombuffer(history.encode(), np.uint8),
         }
         if epoch == best(saved.history).epoch:
