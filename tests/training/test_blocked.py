@@ -69,6 +69,23 @@ def test_an_epoch_of_blocks_is_an_epoch_of_batches(optimizer, K, B, S):
     assert min(moved) > 1e-2  # the comparison is between parameters that went somewhere
 
 
+def test_clipped_gradients():
+    """Each by autodiff, and shortened by itself."""
+    optimizer, phi, clip_norm = OPTIMIZERS["nesterov, weight decay"], activations.sigmoid, 0.3
+    state, x, y, learning_rates = problem(5, 4, 3, optimizer)
+    expected, norms = state, []
+    for x0s, ys, learning_rate in zip(x, y, learning_rates, strict=True):
+        gradients = [jax.grad(network.loss)(expected[0], x0, y0, phi) for x0, y0 in zip(x0s, ys, strict=True)]
+        norms += [np.sqrt(sum(np.sum(leaf**2) for leaf in gradient)) for gradient in gradients]
+        scales = np.minimum(1, clip_norm / np.array(norms[-4:]))
+        gradient = jax.tree.map(lambda *g, c=scales: sum(a * b for a, b in zip(g, c, strict=True)) / 4, *gradients)
+        expected = optimizer.update(gradient, expected[1], expected[0], learning_rate)
+    assert min(norms) < clip_norm < max(norms)
+    plan = jax.tree.map(lambda a: a[0], blocked.plan(state, learning_rates[None], optimizer))
+    actual, _ = blocked.update(state, x, y, plan, phi, optimizer, clip_norm)
+    assert_same(actual, expected)
+
+
 @pytest.mark.parametrize("phi", [(activations.tanh, activations.identity), (activations.relu, activations.sigmoid)])
 def test_any_activation(phi):
     optimizer = OPTIMIZERS["sgd"]

@@ -174,10 +174,11 @@ def test_another_key_is_another_noise():
         assert not np.allclose(one[0].params.W1, other[0].params.W1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("clip_norm", [0.0, 0.45])
 @pytest.mark.parametrize("optimizer", [sgd(), sgd(0.9, nesterov=True, weight_decay=0.01)])
-@pytest.mark.parametrize(("n", "S"), [(24, 3), (31, 3), (50, 8), (10, 8)])
-def test_an_epoch_in_blocks_is_the_same_epoch(n, S, optimizer, clip_norm):
+@pytest.mark.parametrize(
+    ("n", "S", "clip_norm"), [(24, 3, 0.0), (31, 3, 0.0), (31, 3, 0.45), (50, 8, 0.0), (10, 8, 0.0)]
+)
+def test_an_epoch_in_blocks_is_the_same_epoch(n, S, clip_norm, optimizer):
     """Also where batches remain after the last block, examples after the last batch, or there is no whole block."""
     images, labels = data(n)
     rates = np.linspace(0.5, 0.1, -(-n // 4))
