@@ -113,9 +113,8 @@ def _hidden_units(run: Run, dataset: Dataset) -> Picture:
         alt=f"The incoming weights of {len(units)} of the {len(W2)} hidden units, each as an image of "
         f"{height} by {width} pixels.",
         caption="Each tile is a column of W1, the weights into the unit of that number. "
-        f"{_ink(run)} on red excites the unit, on blue inhibits it; all tiles share one scale. The "
-        "units stand in the order of the norm of "
-        f"their outgoing weights, the largest first: {len(units)} of {len(W2)}.",
+        f"{_ink(run)} on red excites the unit, on blue inhibits it; all tiles share one scale. The units stand in "
+        f"the order of the norm of their outgoing weights, the largest first: {len(units)} of {len(W2)}.",
         png=_png(plots.hidden_units(W1, units, height, width)),
     )
 

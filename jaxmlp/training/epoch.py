@@ -41,9 +41,7 @@ class Settings(NamedTuple):
     edges: bool = False  # whether the network is given edge maps, not pixels
     mixup: float = 0.0  # the α of mixup, if > 0
     input_dropout: float = 0.0  # the probability that a pixel is left out
-    batches_per_block: int = (
-        1  # of blocked.py, if > 1: for an optimizer that it takes, and of the above clip_norm alone
-    )
+    batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, with clip_norm at most
     halves: bool = False  # compute each batch as two halves, at once; for an even batch_size, no log_noise_scale
 
 

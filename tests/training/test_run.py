@@ -139,6 +139,8 @@ def test_what_a_run_leaves(whole):
     assert run_directory.read_config(whole)["config"] == vars(CONFIG)
     rows = [json.loads(row) for row in (whole / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2, 3]
+    last = checkpoint.load(whole / "checkpoint-000003.npz")
+    assert (last["seed"], last["epoch"]) == (CONFIG.seed, 3)
     best = json.loads(checkpoint.load(whole / "best.npz")["history"].tobytes())[-1]
     assert best["validation_errors"] == min(row["validation_errors"] for row in rows)
 
