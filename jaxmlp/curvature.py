@@ -43,8 +43,8 @@ def hessian_traces(params: Params, trace: Trace, deltas: Deltas, y: jax.Array, p
     """
     _check(params, trace, deltas, y)
     h1, h2 = _hessian_h(params, trace, deltas, y, phi)
-    x0, x1 = (jnp.sum(x**2, axis=1) + 1 for x in (trace.x0, trace.x1))
-    return x0 * jnp.sum(h1, axis=1) + x1 * jnp.sum(h2, axis=1)
+    x0, x1, h1, h2 = (batch.row_sums(a) for a in (trace.x0**2, trace.x1**2, h1, h2))
+    return (x0 + 1) * h1 + (x1 + 1) * h2
 
 
 @jit_phi
@@ -108,7 +108,7 @@ def hessian_vector_product(
         trace, deltas, y
     )
     Rgradient: Params = batch.gradient(trace, Rdeltas)  # R{G2}, R{G3}, R{G4} and half of R{G1}, x1 R{δ2}ᵀ
-    return Rgradient._replace(W2=Rgradient.W2 + Rx1.T @ deltas.delta2 / y.shape[0])  # R{x1} δ2ᵀ
+    return Rgradient._replace(W2=Rgradient.W2 + (deltas.delta2.T @ Rx1 / y.shape[0]).T)  # R{x1} δ2ᵀ
 
 
 @jit_phi

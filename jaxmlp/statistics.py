@@ -53,7 +53,7 @@ def squared_norms(trace: Trace, deltas: Deltas) -> Params:
     Goodfellow 2015, Efficient per-example gradient computations, arXiv:1510.01799.
     """
     check_deltas(trace, deltas, lead=BATCH)
-    x0, x1, delta1, delta2 = (jnp.sum(a**2, axis=1) for a in (trace.x0, trace.x1, *deltas))
+    x0, x1, delta1, delta2 = (batch.row_sums(a**2) for a in (trace.x0, trace.x1, *deltas))
     return Params(W1=x0 * delta1, b1=delta1, W2=x1 * delta2, b2=delta2)
 
 
@@ -61,7 +61,7 @@ def squared_norms(trace: Trace, deltas: Deltas) -> Params:
 def gradient_norms(trace: Trace, deltas: Deltas) -> jax.Array:
     """‖g‖ of every example over all its parameters, (n,). Cost n(D + 2K + C). Goodfellow 2015.
 
-    g is linear in δ, so each example's deltas are first divided by the largest of them: their squares then neither
+    g is linear in δ, so each example's deltas are first divided by their size Σ|δ|: then their squares neither
     underflow nor overflow. A zero gradient has norm 0, and there the norm's derivative is 0; one with a NaN or an
     infinity, NaN.
 
@@ -69,11 +69,10 @@ def gradient_norms(trace: Trace, deltas: Deltas) -> jax.Array:
     and so ‖g‖, near 0.
     """
     check_deltas(trace, deltas, lead=BATCH)
-    largest = jnp.maximum(*(jnp.max(jnp.abs(delta), axis=1) for delta in deltas))
-    smallest_normal = jnp.finfo(largest.dtype).tiny  # type: ignore[no-untyped-call]
-    scale = jax.lax.stop_gradient(jnp.where(largest >= smallest_normal, largest, 1))
-    scaled = jax.tree.map(lambda delta: delta / scale[:, None], deltas)
-    squares = sum(squared_norms(trace, scaled))
+    size = batch.row_sums(jnp.abs(deltas.delta1)) + batch.row_sums(jnp.abs(deltas.delta2))
+    smallest_normal = jnp.finfo(size.dtype).tiny  # type: ignore[no-untyped-call]
+    scale = jax.lax.stop_gradient(jnp.where(size >= smallest_normal, size, 1))
+    squares = sum(squared_norms(trace, _scaled(deltas, 1 / scale)))
     zero = squares == 0  # where the root has no derivative
     return scale * jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
 
@@ -86,13 +85,8 @@ def weighted_gradient(trace: Trace, deltas: Deltas, weights: jax.Array) -> Param
     """
     check_deltas(trace, deltas, lead=BATCH)
     check_array("weights", weights, trace.x0.shape[:1], deltas.delta1.dtype)
-    delta1, delta2 = (weights[:, None] * delta for delta in deltas)
-    return Params(
-        W1=trace.x0.T @ delta1,
-        b1=jnp.sum(delta1, axis=0),
-        W2=trace.x1.T @ delta2,
-        b2=jnp.sum(delta2, axis=0),
-    )
+    mean = batch.gradient(trace, _scaled(deltas, weights))
+    return Params(*(len(weights) * leaf for leaf in mean))
 
 
 @jax.jit
@@ -104,19 +98,18 @@ def clipped_gradient(trace: Trace, deltas: Deltas, max_norm: jax.Array | float) 
     A zero gradient stays zero. A NaN or an infinity in one gradient makes the mean NaN: to drop it silently would
     hide a broken example. c = inf clips nothing, c = NaN gives NaN.
     """
-    scale = clipping_scale(trace, deltas, max_norm)
-    clipped: Params = weighted_gradient(trace, deltas, scale / scale.size)
+    clipped: Params = batch.gradient(trace, clipped_deltas(trace, deltas, max_norm))
     return clipped
 
 
 @jax.jit
-def clipping_scale(trace: Trace, deltas: Deltas, max_norm: jax.Array | float) -> jax.Array:
-    """min(1, c/‖g_n‖) of each gradient, (n,), with which `clipped_gradient` multiplies it. Cost n(D + 2K + C)."""
+def clipped_deltas(trace: Trace, deltas: Deltas, max_norm: jax.Array | float) -> Deltas:
+    """The deltas of the clipped gradients: δ_n min(1, c/‖g_n‖), for g_n is linear in them. Cost n(D + 2K + C)."""
     norms = gradient_norms(trace, deltas)
     max_norm = jnp.asarray(max_norm, norms.dtype)
     check_array("max_norm", max_norm, ())
     short = norms <= max_norm  # never divided by: near 0 the quotient's derivative overflows
-    return jnp.where(short, 1, max_norm / jnp.where(short, 1, norms))
+    return _scaled(deltas, jnp.where(short, 1, max_norm / jnp.where(short, 1, norms)))
 
 
 @jax.jit
@@ -172,7 +165,7 @@ def directional(trace: Trace, deltas: Deltas, v: Params) -> jax.Array:
     V1, v1, V2, v2 = v
     layer1 = (trace.x0 @ V1 + v1[None]) * deltas.delta1
     layer2 = (trace.x1 @ V2 + v2[None]) * deltas.delta2
-    return jnp.sum(layer1, axis=1) + jnp.sum(layer2, axis=1)
+    return batch.row_sums(layer1) + batch.row_sums(layer2)
 
 
 @jax.jit
@@ -191,6 +184,11 @@ def noise_scale(trace: Trace, deltas: Deltas) -> NoiseScale:
     covariance_trace = jnp.maximum(S - g, 0) * bessel
     squared_norm = (g - S / n) * bessel
     return NoiseScale(covariance_trace, squared_norm, covariance_trace / squared_norm)
+
+
+def _scaled(deltas: Deltas, factors: jax.Array) -> Deltas:
+    """Each example's deltas times its factor."""
+    return Deltas(*(factors[:, None] * delta for delta in deltas))
 
 
 def _bessel(trace: Trace) -> float:

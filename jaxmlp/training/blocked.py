@@ -32,7 +32,7 @@ import jax.numpy as jnp
 
 from jaxmlp import batch, network, statistics
 from jaxmlp.activations import Phi, layers
-from jaxmlp.network import Deltas, Params, Trace
+from jaxmlp.network import Params, Trace
 from jaxmlp.training.optimizers import Optimizer
 
 State = tuple[Params, Any]  # (parameters, optimizer state)
@@ -114,9 +114,8 @@ def update(
         x2 = phi2(z2)  # F4
         trace = Trace(x0, z1, x1, z2, x2)
         deltas = batch.backward(params._replace(W1=starts[0].W1, b1=starts[0].b1), trace, y, phi)  # reads W2 alone
-        if clip_norm:  # a gradient is linear in its deltas
-            scale = statistics.clipping_scale(trace, deltas, clip_norm)[:, None]
-            deltas = Deltas(scale * deltas.delta1, scale * deltas.delta2)
+        if clip_norm:
+            deltas = statistics.clipped_deltas(trace, deltas, clip_norm)
         gradient = _second_layer(batch.gradient(trace, deltas))
         delta1s = jax.lax.dynamic_update_slice_in_dim(delta1s, deltas.delta1, first_row, axis=0)
         state = optimizer.update(gradient, optimizer_state, params, learning_rate)
