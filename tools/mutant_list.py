@@ -426,11 +426,11 @@ SECOND_ORDER = [
     Mutant(
         "R_z2_without_V2",
         "second_order",
-        "Rz2 = params.W2.T @ Rx1 + V2.T @ x1 + v2",
+        "Rz2 = params.W2.T @ Rx1 + v2 + V2.T @ x1",
         "Rz2 = params.W2.T @ Rx1 + v2",
     ),
     Mutant("R_z1_without_v1", "second_order", "Rz1 = V1.T @ x0 + v1", "Rz1 = V1.T @ x0"),
-    Mutant("R_delta1_without_V2_delta2", "second_order", "(W2 @ Rdelta2 + V2 @ delta2)", "(W2 @ Rdelta2)"),
+    Mutant("R_delta1_without_V2_delta2", "second_order", " + (V2 @ delta2) * phi1.prime(z1)", ""),
     Mutant("R_delta1_without_phi_second", "second_order", " + (W2 @ delta2) * phi1.second(z1) * Rz1", ""),
     Mutant(
         "Gauss_Newton_product_with_phi_prime_once",
