@@ -179,7 +179,7 @@ def noise_scale(trace: Trace, deltas: Deltas) -> NoiseScale:
     """
     n = trace.x0.shape[0]
     S = jnp.mean(sum(squared_norms(trace, deltas)))
-    g = sum(jnp.sum(leaf**2) for leaf in batch.gradient(trace, deltas))
+    g = sum(jnp.sum(batch.row_sums(jnp.atleast_2d(leaf) ** 2)) for leaf in batch.gradient(trace, deltas))
     bessel = _bessel(trace)
     covariance_trace = jnp.maximum(S - g, 0) * bessel
     squared_norm = (g - S / n) * bessel
