@@ -179,11 +179,11 @@ def _size_results(result: bench_training.Result) -> dict[str, Any]:
 
 def _costs(rounds: int) -> list[dict[str, Any]]:
     train, hidden_sizes = datasets.load().train, QUICK_COSTS_HIDDEN if QUICK.value else COSTS_HIDDEN
-    n, at_once = bench_autodiff.N, bench_autodiff.AT_ONCE
+    n, at_once, pairs = bench_autodiff.N, bench_autodiff.AT_ONCE, bench_costs.ROUNDS_OF_PAIR * rounds
     print(f"\nOne jitted function each, forward and backward pass included; n = {n}, float32; medians of")
-    print(f"{rounds} (min-max; autodiff's are in the JSON). x grad: of one loss_and_gradient. MB: temporaries at")
-    print(f"their peak. chunked: autodiff's, {at_once} examples at a time. *: autodiff timed in part and scaled,")
-    print("its MB those of the part.")
+    print(f"{rounds} (min-max; autodiff's are in the JSON). x grad: of one loss_and_gradient, median of {pairs}")
+    print(f"rounds of those two. MB: temporaries at their peak. chunked: autodiff's, {at_once} examples at a")
+    print("time. *: autodiff timed in part and scaled, its MB those of the part.")
     return [_cost_results(hidden, train, rounds) for hidden in hidden_sizes]
 
 
@@ -197,7 +197,7 @@ def _cost_results(hidden: int, train: datasets.Split, rounds: int) -> dict[str, 
             [
                 row.name + "*" * row.in_part,
                 row.ours.timing.text(1e-3),
-                f"{_ratio(row.ours.timing, row.gradient):.2f}",
+                f"{_ratio(row.beside_gradient, row.gradient):.2f}",
                 f"{row.ours.temporaries / 1e6:.1f}",
                 *_against(row.autodiff, row.ours),
                 *(_against(row.chunked, row.ours) if row.chunked else [""] * 4),
@@ -213,6 +213,7 @@ def _cost_results(hidden: int, train: datasets.Split, rounds: int) -> dict[str, 
             {
                 "quantity": row.name,
                 "in_part": row.in_part,
+                "beside_gradient_seconds": row.beside_gradient.samples,
                 "gradient_seconds": row.gradient.samples,
                 **{
                     f"{way}_{what}": value

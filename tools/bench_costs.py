@@ -19,6 +19,7 @@ from jaxmlp.data.datasets import Split
 from timing import Timing, interleaved
 
 TOLERANCE = 1e-3  # between the two, of the norm of each leaf
+ROUNDS_OF_PAIR = 3  # for each round of the others: the two are close, and quick
 
 
 class Cost(NamedTuple):
@@ -34,7 +35,8 @@ class Row(NamedTuple):
     ours: Cost
     autodiff: Cost
     chunked: Cost | None
-    gradient: Timing  # one batch.loss_and_gradient of as many examples, timed beside them
+    beside_gradient: Timing  # ours again, with nothing beside it but
+    gradient: Timing  # one batch.loss_and_gradient of as many examples
 
 
 class Entry(NamedTuple):
@@ -62,11 +64,19 @@ def run(hidden: int, train: Split, rounds: int) -> list[Row]:
 def _row(entry: Entry, arguments: tuple[Any, ...], rounds: int) -> Row:
     programs = compiled(entry, arguments)
     calls = {name: partial(_wait, program, arguments) for name, program in programs.items()}
+    pair = {"ours": calls["ours"], "gradient": calls.pop("gradient")}
     timings = interleaved(calls, rounds, at_least=0.05)
     timings["autodiff"] = timings["autodiff"].scaled(_parts(entry, arguments[0]))
-    costs = {name: Cost(timings[name], _temporaries(program)) for name, program in programs.items()}
+    costs = {name: Cost(timings[name], _temporaries(programs[name])) for name in timings}
+    paired = interleaved(pair, ROUNDS_OF_PAIR * rounds, at_least=0.05, pause=0)
     return Row(
-        entry.name, entry.in_part, costs["ours"], costs["autodiff"], costs.get("chunked"), timings["gradient"]
+        entry.name,
+        entry.in_part,
+        costs["ours"],
+        costs["autodiff"],
+        costs.get("chunked"),
+        paired["ours"],
+        paired["gradient"],
     )
 
 
