@@ -72,7 +72,8 @@ def gradient_norms(trace: Trace, deltas: Deltas) -> jax.Array:
     size = batch.row_sums(jnp.abs(deltas.delta1)) + batch.row_sums(jnp.abs(deltas.delta2))
     smallest_normal = jnp.finfo(size.dtype).tiny  # type: ignore[no-untyped-call]
     scale = jax.lax.stop_gradient(jnp.where(size >= smallest_normal, size, 1))
-    squares = sum(squared_norms(trace, _scaled(deltas, 1 / scale)))
+    scaled = jax.tree.map(lambda delta: delta / scale[:, None], deltas)
+    squares = sum(squared_norms(trace, scaled))
     zero = squares == 0  # where the root has no derivative
     return scale * jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
 
