@@ -2,15 +2,18 @@
 
 from jaxmlp import activations, batch, curvature, gradcheck, network, statistics
 from jaxmlp.activations import Activation
-from jaxmlp.batch import loss_and_gradient
+from jaxmlp.batch import Passes, loss_and_gradient
+from jaxmlp.inputs.view import View
 from jaxmlp.network import Deltas, Params, Trace, init
-from jaxmlp.storage import load, save
+from jaxmlp.runs.storage import load, save
 
 __all__ = [
     "Activation",
     "Deltas",
     "Params",
+    "Passes",
     "Trace",
+    "View",
     "activations",
     "batch",
     "curvature",

@@ -31,7 +31,7 @@ class Activation:
 Phi = Activation | tuple[Activation, Activation]
 
 
-def layers(phi: Phi) -> tuple[Activation, Activation]:
+def as_pair(phi: Phi) -> tuple[Activation, Activation]:
     """(φ of the hidden layer, φ of the output layer). Raises ValueError on anything that is not a Phi."""
     pair = phi if isinstance(phi, tuple) else (phi, phi)
     if len(pair) != 2 or not all(isinstance(a, Activation) for a in pair):

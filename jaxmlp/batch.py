@@ -2,11 +2,13 @@
 
 x is (n, D), y is (n, C), n >= 1; a Trace and Deltas of a batch hold arrays with that leading axis n. Losses and
 gradients are the *mean* over the n examples. Every function with more than a line of work is jitted, with `phi`
-static, and all check shapes and dtypes while tracing (ValueError). A trace must be that of the same params and phi,
-which no check can see.
+static, and all check shapes and dtypes while tracing (ValueError). A trace that is handed to `backward` alone must
+be that of the same params and phi, which no check can see; `passes` keeps together what belongs together.
 """
 
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +66,32 @@ def loss_and_gradient(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sig
     trace = forward(params, x, phi)
     deltas = backward(params, trace, y, phi)
     return mean_loss(trace, y), gradient(trace, deltas)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Passes:
+    """A batch and all that its forward and backward pass computed: what statistics.py and curvature.py read.
+
+    A pytree, in which `phi` is static. `passes[rows]` are the passes of some of its examples.
+    """
+
+    params: Params
+    trace: Trace  # of (n, ·) arrays
+    deltas: Deltas  # of (n, ·) arrays
+    y: jax.Array  # (n, C)
+    phi: Phi = field(metadata={"static": True})
+
+    def __getitem__(self, rows: Any) -> "Passes":
+        trace, deltas, y = jax.tree.map(lambda a: a[rows], (self.trace, self.deltas, self.y))
+        return replace(self, trace=trace, deltas=deltas, y=y)
+
+
+@jit_phi
+def passes(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> Passes:
+    """F1 to B2 of every example, with what they were computed from."""
+    trace = forward(params, x, phi)
+    return Passes(params, trace, backward(params, trace, y, phi), y, phi)
 
 
 def mean_loss(trace: Trace, y: jax.Array) -> jax.Array:

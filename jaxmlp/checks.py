@@ -81,21 +81,25 @@ def check_deltas(trace: Any, deltas: Any, lead: Axes = ONE_EXAMPLE) -> None:
     check_array("deltas.delta2", getattr(deltas, "delta2", None), (*lead, C), dtype)
 
 
-def check_direction(v: Any, trace: Any) -> None:
-    """A vector v in the space of the parameters of which `trace`, already checked, is a batch's trace."""
-    D, K, C = (x.shape[-1] for x in (trace.x0, trace.x1, trace.x2))
-    for name, shape in {"W1": (D, K), "b1": (K,), "W2": (K, C), "b2": (C,)}.items():
-        check_array(f"v.{name}", getattr(v, name, None), shape, _dtype(trace.x0))
+def check_passes(passes: Any, name: str = "passes") -> None:
+    """The Passes of a batch, which must agree on its n and on the parameters' sizes and dtype."""
+    if not all(hasattr(passes, part) for part in ("params", "trace", "deltas", "y", "phi")):
+        raise ValueError(f"{name}: expected the Passes of batch.passes, got {type(passes).__name__}")
+    check_trace(passes.params, passes.trace, passes.y, lead=BATCH)
+    check_deltas(passes.trace, passes.deltas, lead=BATCH)
 
 
-def check_other(other: Any, batch: Any, expected: str) -> None:
-    """A second batch, of m >= 1 examples and in all else like `batch`, which is already checked."""
-    if jax.tree.structure(other) != jax.tree.structure(batch):  # type: ignore[operator]  # an untyped PyTreeDef
-        raise ValueError(f"other: expected {expected}, got {type(other).__name__}")
-    m: int | str = "m"
-    for (path, ours), theirs in zip(jax.tree.leaves_with_path(batch), jax.tree.leaves(other), strict=True):
-        name = f"other{jax.tree_util.keystr(path)}"
-        m, *_ = check_array(name, theirs, (m, *ours.shape[1:]), _dtype(ours))
+def check_direction(v: Any, params: Any) -> None:
+    """A vector v in the space of the parameters, which are already checked."""
+    for name, leaf in params._asdict().items():
+        check_array(f"v.{name}", getattr(v, name, None), leaf.shape, _dtype(leaf))
+
+
+def check_other(other: Any, passes: Any) -> None:
+    """The passes of a second batch, through a network of the same sizes and dtype; `passes` is already checked."""
+    check_passes(other, "other")
+    for name, leaf in passes.params._asdict().items():
+        check_array(f"other.params.{name}", getattr(other.params, name), leaf.shape, _dtype(leaf))
 
 
 def _dtype(array: Any) -> Any:

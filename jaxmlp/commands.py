@@ -11,6 +11,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -19,15 +20,17 @@ from typing import Any, NoReturn, TypeVar
 import jax
 from absl import app, flags, logging
 
-from jaxmlp import storage
 from jaxmlp.data.idx import DataError
 from jaxmlp.extras import MissingExtra
-from jaxmlp.storage import Network
-from jaxmlp.training.checkpoint import CheckpointError
+from jaxmlp.inspection.scoring import NetworkError
+from jaxmlp.runs import storage
+from jaxmlp.runs.checkpoint import CheckpointError
+from jaxmlp.runs.files import FileError
+from jaxmlp.runs.run_directory import FLAGS, RunError, RunWarning
+from jaxmlp.runs.stopping import Stopped
+from jaxmlp.runs.storage import Network
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.loop import Diverged
-from jaxmlp.training.run_directory import FLAGS, RunError
-from jaxmlp.training.stopping import Stopped
 
 flags.disclaim_key_flags()  # what is defined here belongs to the command, and shows in its --help
 
@@ -78,12 +81,12 @@ def recipe() -> str:
 
 
 def define_network_flags() -> None:
-    """--run_dir and --checkpoint, for `network`."""
+    """--run_dir and --checkpoint, for `network_of_flags`."""
     flags.DEFINE_string("run_dir", None, "a run directory, whose newest whole checkpoint is used")
     flags.DEFINE_string("checkpoint", None, "use this checkpoint, or file of jaxmlp.save, instead of the newest")
 
 
-def network() -> tuple[Path, Network]:
+def network_of_flags() -> tuple[Path, Network]:
     """(its path, its network) of the checkpoint that --run_dir and --checkpoint ask for.
 
     Raises RunError, CheckpointError.
@@ -96,7 +99,7 @@ def network() -> tuple[Path, Network]:
     return storage.newest(Path(run_dir))
 
 
-def run(main: Callable[..., None], operands: bool = False) -> None:
+def start(main: Callable[..., None], operands: bool = False) -> None:
     """Parse the flags, call `main`, and exit: an expected error is one line on stderr and its exit code.
 
     With a --run_dir that holds flags already, these come first, and those on the command line after them. `main` is
@@ -105,6 +108,7 @@ def run(main: Callable[..., None], operands: bool = False) -> None:
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # the shell has closed it
             setattr(sys, stream, Path(os.devnull).open("w"))  # noqa: SIM115 (for as long as the process runs)
+    warnings.showwarning = _show_warning
     atexit.register(gc.freeze)  # or Python walks all of JAX once more before it ends: 0.1 s and more
     app.run(
         lambda rest: _guarded(lambda: _started(main, *rest[1:])),
@@ -158,7 +162,7 @@ def _guarded(work: Callable[[], T]) -> T:
         fail(f"--{error}", WRONG_FLAGS)
     except MissingExtra as error:
         fail(str(error), WRONG_FLAGS)
-    except (DataError, CheckpointError, RunError) as error:
+    except (DataError, NetworkError, CheckpointError, RunError, FileError) as error:
         fail(str(error), BAD_DATA)
     except Diverged as error:
         fail(str(error), DIVERGED)
@@ -175,6 +179,15 @@ def _guarded(work: Callable[[], T]) -> T:
         if isinstance(error, BrokenPipeError):
             sys.exit(READER_GONE)
         fail(f"{error.filename or 'standard output'}: expected a file that works, got {error.strerror}", BAD_DATA)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Ours as one line; anyone else's as Python does."""
+    ours = issubclass(category, RunWarning)
+    text = f"warning: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno, line)
+    print(text, end="", file=sys.stderr, flush=True)
 
 
 def fail(message: str, code: int) -> NoReturn:

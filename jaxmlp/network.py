@@ -7,12 +7,13 @@ both layers, or a pair (hidden, output). Everything here is of one example and u
 Arguments of a wrong shape or dtype raise ValueError while tracing.
 """
 
-from typing import NamedTuple
+from math import sqrt
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxmlp.activations import Phi, layers, sigmoid
+from jaxmlp.activations import Phi, as_pair, sigmoid
 from jaxmlp.checks import check_deltas, check_inputs, check_sizes, check_targets, check_trace
 
 
@@ -49,19 +50,20 @@ def init(key: jax.Array, inputs: int = 784, hidden: int = 30, outputs: int = 10)
     """
     check_sizes(inputs=inputs, hidden=hidden, outputs=outputs)
     key1, key2 = jax.random.split(key)
-    return Params(
-        W1=jax.random.normal(key1, (inputs, hidden)) / jnp.sqrt(inputs),
-        b1=jnp.zeros(hidden),
-        W2=jax.random.normal(key2, (hidden, outputs)) / jnp.sqrt(hidden),
-        b2=jnp.zeros(outputs),
-    )
+    return scaled(jax.random.normal(key1, (inputs, hidden)), jax.random.normal(key2, (hidden, outputs)))
+
+
+def scaled(normal1: Any, normal2: Any) -> Params:
+    """Parameters from standard normal numbers, (D, K) and (K, C): variance 1/fan-in, and biases of 0."""
+    (D, K), C = normal1.shape, normal2.shape[1]
+    return Params(W1=normal1 / sqrt(D), b1=jnp.zeros(K), W2=normal2 / sqrt(K), b2=jnp.zeros(C))
 
 
 def forward(params: Params, x0: jax.Array, phi: Phi = sigmoid) -> Trace:
     """F1 to F4: the prediction x2 of x0, with all that the backward pass needs."""
     check_inputs(params, x0)
     W1, b1, W2, b2 = params
-    phi1, phi2 = layers(phi)
+    phi1, phi2 = as_pair(phi)
     z1 = W1.T @ x0 + b1  # F1
     x1 = phi1(z1)  # F2
     z2 = W2.T @ x1 + b2  # F3
@@ -84,7 +86,7 @@ def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> 
     """B1 and B2: the derivatives of L with respect to z2, then z1. `trace` is that of the same params and phi."""
     check_trace(params, trace, y)
     x0, z1, x1, z2, x2 = trace
-    phi1, phi2 = layers(phi)
+    phi1, phi2 = as_pair(phi)
     delta2 = (x2 - y) * phi2.prime(z2)  # B1
     delta1 = (params.W2 @ delta2) * phi1.prime(z1)  # B2
     return Deltas(delta1, delta2)

@@ -15,8 +15,8 @@ commands.define_network_flags()
 def main(*files: str) -> None:
     if not files:
         commands.fail("expected the files of pictures after the flags, got none", commands.WRONG_FLAGS)
-    print(prediction.predict(commands.network()[1], [Path(file) for file in files]))
+    print(prediction.predict(commands.network_of_flags()[1], [Path(file) for file in files]))
 
 
 if __name__ == "__main__":
-    commands.run(main, operands=True)
+    commands.start(main, operands=True)

@@ -34,4 +34,4 @@ def main(*named: str) -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main, operands=True)
+    commands.start(main, operands=True)

@@ -30,7 +30,7 @@ Everything here is of one example and unscaled. Arguments are as in network.py, 
 
 import jax
 
-from jaxmlp.activations import Phi, layers, sigmoid
+from jaxmlp.activations import Phi, as_pair, sigmoid
 from jaxmlp.network import Deltas, Params, Trace
 
 
@@ -38,7 +38,7 @@ def hessian_h(params: Params, trace: Trace, deltas: Deltas, y: jax.Array, phi: P
     """H2 and H1: (h1, h2), the diagonals of ∂²L/∂z1² and ∂²L/∂z2², in the place of the deltas."""
     x0, z1, x1, z2, x2 = trace
     W2, delta2 = params.W2, deltas.delta2
-    phi1, phi2 = layers(phi)
+    phi1, phi2 = as_pair(phi)
     h2 = phi2.prime(z2) ** 2 + (x2 - y) * phi2.second(z2)  # H2
     h1 = (W2**2 @ h2) * phi1.prime(z1) ** 2 + (W2 @ delta2) * phi1.second(z1)  # H1
     return Deltas(h1, h2)
@@ -47,7 +47,7 @@ def hessian_h(params: Params, trace: Trace, deltas: Deltas, y: jax.Array, phi: P
 def gauss_newton_h(params: Params, trace: Trace, phi: Phi = sigmoid) -> Deltas:
     """N2 and N1: the same of the Gauss-Newton matrix."""
     x0, z1, x1, z2, x2 = trace
-    phi1, phi2 = layers(phi)
+    phi1, phi2 = as_pair(phi)
     h2 = phi2.prime(z2) ** 2  # N2
     h1 = (params.W2**2 @ h2) * phi1.prime(z1) ** 2  # N1
     return Deltas(h1, h2)
@@ -56,7 +56,7 @@ def gauss_newton_h(params: Params, trace: Trace, phi: Phi = sigmoid) -> Deltas:
 def output_jacobian(params: Params, trace: Trace, phi: Phi = sigmoid) -> jax.Array:
     """S = ∂x2/∂z1, (C, K)."""
     x0, z1, x1, z2, x2 = trace
-    phi1, phi2 = layers(phi)
+    phi1, phi2 = as_pair(phi)
     return phi2.prime(z2)[:, None] * params.W2.T * phi1.prime(z1)[None]  # S
 
 
@@ -66,7 +66,7 @@ def r_forward(
     """R{z1}, R{x1} and R{z2} along v."""
     V1, v1, V2, v2 = v
     x0, z1, x1, z2, x2 = trace
-    phi1, phi2 = layers(phi)
+    phi1, phi2 = as_pair(phi)
     Rz1 = V1.T @ x0 + v1  # R{F1}
     Rx1 = phi1.prime(z1) * Rz1  # R{F2}
     Rz2 = params.W2.T @ Rx1 + v2 + V2.T @ x1  # R{F3}
@@ -79,7 +79,7 @@ def r_gradient(
     """R{x1} and (R{δ1}, R{δ2}) along v: what R{G1} to R{G4} are outer products of."""
     x0, z1, x1, z2, x2 = trace
     W2, V2, delta2 = params.W2, v.W2, deltas.delta2
-    phi1, phi2 = layers(phi)
+    phi1, phi2 = as_pair(phi)
     Rz1, Rx1, Rz2 = r_forward(params, trace, v, phi)
     Rdelta2 = (phi2.prime(z2) ** 2 + (x2 - y) * phi2.second(z2)) * Rz2  # R{B1}
     Rdelta1 = (  # φ′(z1) not factored out: of the sum of two products XLA makes a batch's slower
@@ -91,7 +91,7 @@ def r_gradient(
 def r_gauss_newton(params: Params, trace: Trace, v: Params, phi: Phi = sigmoid) -> Deltas:
     """The same (R{δ1}, R{δ2}) where e = 0 and δ2 = 0."""
     x0, z1, x1, z2, x2 = trace
-    phi1, phi2 = layers(phi)
+    phi1, phi2 = as_pair(phi)
     Rz1, Rx1, Rz2 = r_forward(params, trace, v, phi)
     Rdelta2 = phi2.prime(z2) ** 2 * Rz2
     Rdelta1 = (params.W2 @ Rdelta2) * phi1.prime(z1)

@@ -10,55 +10,65 @@ With the bias as the weight of one more input that is always 1, each layer's par
 
 summed over the two layers (x0, δ1) and (x1, δ2) where one number is wanted. Below, rows are examples.
 
-`trace` and `deltas` are those of a batch (batch.forward, batch.backward), with a leading axis n. Every function
-is pure and jitted, keeps float32 or float64, and raises ValueError while tracing on a wrong shape or dtype. Costs
-count multiply-adds; a whole gradient, forward pass included, takes 2nDK.
+Every function takes the `passes` of a batch of n examples first (batch.passes). It is pure and jitted, keeps
+float32 or float64, and raises ValueError while tracing on a wrong shape or dtype. Costs count multiply-adds; a
+whole gradient, forward pass included, takes 2nDK.
 
 What is a square is as small as a square: in float32, gradients below about 1e-19 have squares that underflow to 0.
 `gradient_norms`, and with it `clipped_gradient`, is free of that, and of overflow, for inputs of ordinary size.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxmlp import batch, network
-from jaxmlp.checks import BATCH, check_array, check_deltas, check_direction, check_other
-from jaxmlp.network import Deltas, Params, Trace
+from jaxmlp.batch import Passes
+from jaxmlp.checks import check_array, check_direction, check_other, check_passes
+from jaxmlp.network import Deltas, Params
 
 
 class NoiseScale(NamedTuple):
-    """Estimates from one batch, each a scalar, the first two unbiased (McCandlish et al. 2018, appendix A)."""
+    """Unbiased estimates from one batch, each a scalar (McCandlish et al. 2018, appendix A)."""
 
     covariance_trace: jax.Array  # tr Σ, Σ the covariance of the gradient of one example
     squared_norm: jax.Array  # ‖G‖², G the gradient of the expected loss; may come out negative, being unbiased
-    ratio: jax.Array  # tr Σ / ‖G‖²: the batch size above which a larger batch helps little
+
+    @property
+    def ratio(self) -> jax.Array:
+        """tr Σ / ‖G‖²: the batch size above which a larger batch helps little. NaN where all gradients are zero.
+
+        No estimate of its own, and biased: over a run, mean the two fields, and take the ratio of the means.
+        """
+        return self.covariance_trace / self.squared_norm
 
 
 @jax.jit
-def per_example_gradients(trace: Trace, deltas: Deltas) -> Params:
+def per_example_gradients(passes: Passes) -> Params:
     """The n gradients, unscaled: Params of leaves (n, D, K), (n, K), (n, K, C), (n, C).
 
     The plain thing, for what the rest of this module does not offer: it costs the memory of n gradients.
     """
-    check_deltas(trace, deltas, lead=BATCH)
-    return jax.vmap(network.gradient)(trace, deltas)
+    check_passes(passes)
+    return jax.vmap(network.gradient)(passes.trace, passes.deltas)
 
 
 @jax.jit
-def squared_norms(trace: Trace, deltas: Deltas) -> Params:
+def squared_norms(passes: Passes) -> Params:
     """‖∂L/∂W1‖², ‖∂L/∂b1‖², ... of every example: Params of four (n,) arrays. Cost n(D + 2K + C).
 
     Goodfellow 2015, Efficient per-example gradient computations, arXiv:1510.01799.
     """
-    check_deltas(trace, deltas, lead=BATCH)
-    x0, x1, delta1, delta2 = (batch.row_sums(a**2) for a in (trace.x0, trace.x1, *deltas))
+    check_passes(passes)
+    trace = passes.trace
+    x0, x1, delta1, delta2 = (batch.row_sums(a**2) for a in (trace.x0, trace.x1, *passes.deltas))
     return Params(W1=x0 * delta1, b1=delta1, W2=x1 * delta2, b2=delta2)
 
 
 @jax.jit
-def gradient_norms(trace: Trace, deltas: Deltas) -> jax.Array:
+def gradient_norms(passes: Passes) -> jax.Array:
     """‖g‖ of every example over all its parameters, (n,). Cost n(D + 2K + C). Goodfellow 2015.
 
     g is linear in δ, so each example's deltas are first divided by their size Σ|δ|: then their squares neither
@@ -68,30 +78,31 @@ def gradient_norms(trace: Trace, deltas: Deltas) -> jax.Array:
     As a measure of how wrong x2 is, it fails where the output saturates: a sigmoid's confident mistake has φ′(z2),
     and so ‖g‖, near 0.
     """
-    check_deltas(trace, deltas, lead=BATCH)
+    check_passes(passes)
+    deltas = passes.deltas
     size = batch.row_sums(jnp.abs(deltas.delta1)) + batch.row_sums(jnp.abs(deltas.delta2))
     smallest_normal = jnp.finfo(size.dtype).tiny  # type: ignore[no-untyped-call]
     scale = jax.lax.stop_gradient(jnp.where(size >= smallest_normal, size, 1))
     scaled = jax.tree.map(lambda delta: delta / scale[:, None], deltas)
-    squares = sum(squared_norms(trace, scaled))
+    squares = sum(squared_norms(replace(passes, deltas=scaled)))
     zero = squares == 0  # where the root has no derivative
     return scale * jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
 
 
 @jax.jit
-def weighted_gradient(trace: Trace, deltas: Deltas, weights: jax.Array) -> Params:
+def weighted_gradient(passes: Passes, weights: jax.Array) -> Params:
     """The *sum* Σ_n w_n g_n for weights (n,), of the dtype of the trace. Cost nDK.
 
     Weights 1/n give batch.gradient. A weight of 0 leaves out a finite gradient, not one with a NaN (0·NaN = NaN).
     """
-    check_deltas(trace, deltas, lead=BATCH)
-    check_array("weights", weights, trace.x0.shape[:1], deltas.delta1.dtype)
-    mean = batch.gradient(trace, _scaled(deltas, weights))
+    check_passes(passes)
+    check_array("weights", weights, passes.y.shape[:1], passes.y.dtype)
+    mean = batch.gradient(passes.trace, _scaled(passes.deltas, weights))
     return Params(*(len(weights) * leaf for leaf in mean))
 
 
 @jax.jit
-def clipped_gradient(trace: Trace, deltas: Deltas, max_norm: jax.Array | float) -> Params:
+def clipped_gradient(passes: Passes, max_norm: jax.Array | float) -> Params:
     """The *mean* of the n gradients, each first scaled down to norm `max_norm` if longer. Cost nDK.
 
     That is (1/n) Σ_n g_n min(1, c/‖g_n‖): the clipping of differentially private SGD (Abadi et al. 2016,
@@ -99,70 +110,70 @@ def clipped_gradient(trace: Trace, deltas: Deltas, max_norm: jax.Array | float) 
     A zero gradient stays zero. A NaN or an infinity in one gradient makes the mean NaN: to drop it silently would
     hide a broken example. c = inf clips nothing, c = NaN gives NaN.
     """
-    clipped: Params = batch.gradient(trace, clipped_deltas(trace, deltas, max_norm))
+    clipped: Params = batch.gradient(passes.trace, clipped_deltas(passes, max_norm))
     return clipped
 
 
 @jax.jit
-def clipped_deltas(trace: Trace, deltas: Deltas, max_norm: jax.Array | float) -> Deltas:
+def clipped_deltas(passes: Passes, max_norm: jax.Array | float) -> Deltas:
     """The deltas of the clipped gradients: δ_n min(1, c/‖g_n‖), for g_n is linear in them. Cost n(D + 2K + C)."""
-    norms = gradient_norms(trace, deltas)
+    norms = gradient_norms(passes)
     max_norm = jnp.asarray(max_norm, norms.dtype)
     check_array("max_norm", max_norm, ())
     short = norms <= max_norm  # never divided by: near 0 the quotient's derivative overflows
-    return _scaled(deltas, jnp.where(short, 1, max_norm / jnp.where(short, 1, norms)))
+    return _scaled(passes.deltas, jnp.where(short, 1, max_norm / jnp.where(short, 1, norms)))
 
 
 @jax.jit
-def second_moment(trace: Trace, deltas: Deltas) -> Params:
+def second_moment(passes: Passes) -> Params:
     """The *mean* of g² over the batch, entry by entry: (X0²)ᵀ(Δ1²)/n, ... Cost nDK.
 
     It is also the diagonal of the empirical Fisher matrix.
     """
-    check_deltas(trace, deltas, lead=BATCH)
-    moment: Params = batch.gradient(jax.tree.map(jnp.square, trace), jax.tree.map(jnp.square, deltas))
+    check_passes(passes)
+    moment: Params = batch.gradient(*jax.tree.map(jnp.square, (passes.trace, passes.deltas)))
     return moment
 
 
 @jax.jit
-def variance(trace: Trace, deltas: Deltas) -> Params:
+def variance(passes: Passes) -> Params:
     """The unbiased variance of each entry of g: (mean g² − (mean g)²) n/(n − 1). Cost 2nDK, the mean's being one.
 
     NaN for n = 1, as in np.var(ddof=1). The difference carries an absolute error of a few roundings of mean g² and
     is never below 0: where all n gradients agree to the last digits, expect 0 or a rounding of mean g².
     """
-    leaves = zip(second_moment(trace, deltas), batch.gradient(trace, deltas), strict=True)
-    return Params(*(jnp.maximum(mean_square - mean**2, 0) * _bessel(trace) for mean_square, mean in leaves))
+    leaves = zip(second_moment(passes), batch.gradient(passes.trace, passes.deltas), strict=True)
+    return Params(*(jnp.maximum(mean_square - mean**2, 0) * _bessel(passes) for mean_square, mean in leaves))
 
 
 @jax.jit
-def gram(trace: Trace, deltas: Deltas, other: tuple[Trace, Deltas] | None = None) -> jax.Array:
+def gram(passes: Passes, other: Passes | None = None) -> jax.Array:
     """⟨g_n, g′_m⟩ for all pairs of examples, (n, m): this batch's against `other`'s, or against its own.
 
     (X0X0′ᵀ + 1) ⊙ (Δ1Δ1′ᵀ) + (X1X1′ᵀ + 1) ⊙ (Δ2Δ2′ᵀ), unscaled. Cost nm(D + 2K + C).
     Where (n, m) is too large for memory, take it by blocks of rows and keep what you need of each, here Gu:
 
-        blocks = jax.tree.map(lambda a: a.reshape(-1, 1000, a.shape[1]), (trace, deltas))
-        jax.lax.map(lambda block: gram(*block, other=(trace, deltas)) @ u, blocks).ravel()
+        jax.lax.map(lambda rows: gram(passes[rows], passes) @ u, jnp.arange(n).reshape(-1, 1000)).ravel()
     """
-    check_deltas(trace, deltas, lead=BATCH)
+    check_passes(passes)
     if other is None:
-        other = trace, deltas
-    check_other(other, (trace, deltas), "a pair (Trace, Deltas)")
-    their_trace, their_deltas = other
+        other = passes
+    check_other(other, passes)
+    trace, deltas, their_trace, their_deltas = passes.trace, passes.deltas, other.trace, other.deltas
     layer1 = (trace.x0 @ their_trace.x0.T + 1) * (deltas.delta1 @ their_deltas.delta1.T)
     layer2 = (trace.x1 @ their_trace.x1.T + 1) * (deltas.delta2 @ their_deltas.delta2.T)
     return layer1 + layer2
 
 
 @jax.jit
-def directional(trace: Trace, deltas: Deltas, v: Params) -> jax.Array:
+def directional(passes: Passes, v: Params) -> jax.Array:
     """⟨g_n, v⟩ of every example, (n,): the rate at which its loss changes as the parameters move along v. Cost nDK.
 
     With v = (V1, v1, V2, v2): ((X0V1 + v1) ⊙ Δ1)·1 + ((X1V2 + v2) ⊙ Δ2)·1.
     """
-    check_deltas(trace, deltas, lead=BATCH)
-    check_direction(v, trace)
+    check_passes(passes)
+    check_direction(v, passes.params)
+    trace, deltas = passes.trace, passes.deltas
     V1, v1, V2, v2 = v
     layer1 = (trace.x0 @ V1 + v1[None]) * deltas.delta1
     layer2 = (trace.x1 @ V2 + v2[None]) * deltas.delta2
@@ -170,21 +181,19 @@ def directional(trace: Trace, deltas: Deltas, v: Params) -> jax.Array:
 
 
 @jax.jit
-def noise_scale(trace: Trace, deltas: Deltas) -> NoiseScale:
+def noise_scale(passes: Passes) -> NoiseScale:
     """How noisy the batch's gradient is (McCandlish et al. 2018, An empirical model of large-batch training,
     arXiv:1812.06162). With S the mean of ‖g_n‖² and g the mean gradient,
     tr Σ = (S − ‖g‖²) n/(n − 1) and ‖G‖² = (n‖g‖² − S)/(n − 1). Cost nDK.
 
-    NaN for n = 1, where neither can be estimated; the ratio is NaN where all gradients are zero. Over a run,
-    average the first two and divide the averages: the mean of the ratios is biased.
+    NaN for n = 1, where neither can be estimated.
     """
-    n = trace.x0.shape[0]
-    S = jnp.mean(sum(squared_norms(trace, deltas)))
-    g = sum(jnp.sum(batch.row_sums(jnp.atleast_2d(leaf) ** 2)) for leaf in batch.gradient(trace, deltas))
-    bessel = _bessel(trace)
-    covariance_trace = jnp.maximum(S - g, 0) * bessel
-    squared_norm = (g - S / n) * bessel
-    return NoiseScale(covariance_trace, squared_norm, covariance_trace / squared_norm)
+    n = len(passes.y)
+    S = jnp.mean(sum(squared_norms(passes)))
+    mean = batch.gradient(passes.trace, passes.deltas)
+    g = sum(jnp.sum(batch.row_sums(jnp.atleast_2d(leaf) ** 2)) for leaf in mean)
+    bessel = _bessel(passes)
+    return NoiseScale(covariance_trace=jnp.maximum(S - g, 0) * bessel, squared_norm=(g - S / n) * bessel)
 
 
 def _scaled(deltas: Deltas, factors: jax.Array) -> Deltas:
@@ -192,7 +201,7 @@ def _scaled(deltas: Deltas, factors: jax.Array) -> Deltas:
     return Deltas(*(factors[:, None] * delta for delta in deltas))
 
 
-def _bessel(trace: Trace) -> float:
+def _bessel(passes: Passes) -> float:
     """n/(n − 1); NaN for n = 1."""
-    n = trace.x0.shape[0]
+    n = len(passes.y)
     return n / (n - 1) if n > 1 else jnp.nan

@@ -5,7 +5,7 @@ from pathlib import Path
 from absl import flags
 
 from jaxmlp import commands
-from jaxmlp.training import run, stopping
+from jaxmlp.runs import stopping, trainer
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "a folder with four IDX files named as MNIST's; without it, MNIST")
 RUN_DIR = flags.DEFINE_string("run_dir", None, "where the run is saved, or goes on (default: runs/<time>-<recipe>)")
@@ -28,8 +28,8 @@ def main() -> None:
     data_dir = Path(DATA_DIR.value) if DATA_DIR.value else None
     run_dir = Path(RUN_DIR.value) if RUN_DIR.value else None
     flags_text, recipe = commands.flagfile(DATA_DIR.name), commands.recipe()
-    stopping.run(lambda stop: run.train(config, data_dir, run_dir, flags_text, stop, recipe))
+    stopping.heed_signals(lambda stop: trainer.train(config, data_dir, run_dir, flags_text, stop, recipe))
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    commands.start(main)

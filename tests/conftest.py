@@ -7,9 +7,9 @@ import pytest
 from hypothesis import settings
 
 from jaxmlp.data.datasets import MNIST
-from jaxmlp.training import run
+from jaxmlp.runs import trainer
+from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training.config import Config
-from jaxmlp.training.stopping import StopRequest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -38,7 +38,7 @@ def few_digits(tmp_path_factory):
 def small_run(few_digits, run_dir, **more):
     options = {"hidden": 12, "phi": "relu,sigmoid", "learning_rate": 0.5, "epochs": 8, **more}
     flags = "".join(f"--{name}={value}\n" for name, value in {"data_dir": few_digits, **options}.items())
-    run.train(Config(**options), few_digits, run_dir, flags, StopRequest())
+    trainer.train(Config(**options), few_digits, run_dir, flags, StopRequest())
     return run_dir
 
 

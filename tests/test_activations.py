@@ -7,7 +7,7 @@ import pytest
 
 import reference
 from jaxmlp import activations
-from jaxmlp.activations import ACTIVATIONS, Activation, layers, relu, sigmoid, tanh
+from jaxmlp.activations import ACTIVATIONS, Activation, as_pair, relu, sigmoid, tanh
 from nets import DTYPES, SINGLES
 
 MODERATE = np.array([0.0, -0.0, 1e-3, -1e-3, 0.3, -0.3, 1.0, -1.0, 2.5, -2.5, 7.0, -7.0, 17.0, -17.0])
@@ -93,7 +93,7 @@ def test_compared_by_identity_and_static_under_jit():
 
     def apply(z, phi):
         traced.append(phi)
-        return layers(phi)[1](z)
+        return as_pair(phi)[1](z)
 
     jitted = jax.jit(apply, static_argnames="phi")
     z = jnp.ones(3)
@@ -104,8 +104,8 @@ def test_compared_by_identity_and_static_under_jit():
 
 
 def test_layers():
-    assert layers(tanh) == (tanh, tanh)
-    assert layers((tanh, sigmoid)) == (tanh, sigmoid)
+    assert as_pair(tanh) == (tanh, tanh)
+    assert as_pair((tanh, sigmoid)) == (tanh, sigmoid)
 
 
 @pytest.mark.parametrize("phi", ["sigmoid", None, jnp.tanh, (tanh,), (tanh, "relu"), (tanh,) * 3, [tanh, tanh]])
@@ -113,4 +113,4 @@ def test_layers_refuses(phi):
     with pytest.raises(
         ValueError, match=r"^phi: expected an Activation or a pair \(hidden, output\) of them, got "
     ):
-        layers(phi)
+        as_pair(phi)

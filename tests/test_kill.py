@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from jaxmlp.training import checkpoint
+from jaxmlp.runs import checkpoint
 
 EPOCHS = 100  # whose lines fill a pipe twice: no run is over while its first lines are being read
 PIPE = 4096

@@ -9,8 +9,8 @@ import pytest
 import jaxmlp
 from jaxmlp import batch, storage
 from jaxmlp.data import datasets
-from jaxmlp.data.deskewing import deskewed
-from jaxmlp.data.edges import edge_maps
+from jaxmlp.inputs.deskewing import deskewed
+from jaxmlp.inputs.edges import edge_maps
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from jaxmlp import storage
 from jaxmlp.inspection import evaluation
+from jaxmlp.runs import storage
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -290,4 +290,4 @@ def _print_table(head: list[str], rows: list[list[str]]) -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    commands.start(main)

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from jaxmlp import storage
 from jaxmlp.data import datasets
-from jaxmlp.data.augment import distort
 from jaxmlp.data.datasets import Dataset
-from jaxmlp.data.deskewing import deskewed
-from jaxmlp.data.edges import edge_maps
+from jaxmlp.inputs.deskewing import deskewed
+from jaxmlp.inputs.distortions import distort
+from jaxmlp.inputs.edges import edge_maps
 from jaxmlp.inspection import scoring
-from jaxmlp.training import run_directory
+from jaxmlp.runs import run_directory, storage
+from jaxmlp.training.augmentation import distortion_of
 from jaxmlp.training.config import Config
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
@@ -31,7 +31,7 @@ DPI = 120
 
 def main(members: list[Path]) -> None:
     dataset = datasets.load()
-    distortion = Config(**run_directory.read_config(members[0])["config"]).distortion() if members else None
+    distortion = distortion_of(Config(**run_directory.read_config(members[0])["config"])) if members else None
     if distortion is None:
         sys.exit("error: expected run directories of a recipe with distortions, got none")
     images, labels = dataset.train

@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 from absl import app, flags, logging
 
-from jaxmlp import storage
 from jaxmlp.inspection import evaluation
-from jaxmlp.training import run_directory
+from jaxmlp.runs import run_directory, storage
 
 SEEDS = flags.DEFINE_integer("seeds", 1, "train each recipe with the seeds 0 to this number - 1", lower_bound=1)
 RUNS = flags.DEFINE_string("runs", "runs/reproduce", "the folder of the runs")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from jaxmlp.data import datasets
 from jaxmlp.inspection import scoring
 from jaxmlp.inspection.scoring import Mistake
-from jaxmlp.storage import Network
-from jaxmlp.training import run_directory
+from jaxmlp.runs import run_directory
+from jaxmlp.runs.storage import Network
 
 WORST = 10
 
@@ -35,7 +35,7 @@ def evaluate(
     """Score a network, given with the path of its checkpoint, or the mean output of several, on the split of a set.
 
     The set is that in `data_dir`, MNIST without one; the runs in `run_dirs` must have been trained on it. Raises
-    DataError, RunError.
+    DataError, NetworkError, RunError.
     """
     dataset = datasets.load(data_dir)
     for run_dir in run_dirs:

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxmlp.data import pictures
 from jaxmlp.inspection import scoring
-from jaxmlp.storage import Network
+from jaxmlp.runs.storage import Network
 
 
 def predict(network: Network, files: list[Path]) -> str:

@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
-from jaxmlp.inspection import plots, runs, scoring
+from jaxmlp.inspection import plots, scoring
 from jaxmlp.inspection.page import Picture, Table, page
-from jaxmlp.inspection.runs import Run
-from jaxmlp.training import checkpoint
-from jaxmlp.training.run_directory import RunError
+from jaxmlp.runs import files
+from jaxmlp.runs.run import Run, read_run
 
 FOLDER, PAGE, COMPARISON = "report", "index.html", "comparison.html"
 WORST = 12
@@ -24,10 +23,10 @@ def write_report(run_dir: Path, data_dir: Path | None, others: Sequence[Path]) -
     """Write the report of the run into its directory, compared with the runs `others` if any; the path of the page.
 
     The network is scored on the validation images of the set in `data_dir`, MNIST without one. Raises DataError,
-    RunError, CheckpointError.
+    NetworkError, RunError, CheckpointError, FileError.
     """
-    run = runs.read(run_dir)
-    comparison = _comparison([run, *map(runs.read, others)]) if others else []
+    run = read_run(run_dir)
+    comparison = _comparison([run, *map(read_run, others)]) if others else []
     parts = [*comparison, *_parts(run, data_dir)]
     return _write(run_dir / FOLDER, PAGE, f"Run {run.name}", parts)
 
@@ -35,22 +34,19 @@ def write_report(run_dir: Path, data_dir: Path | None, others: Sequence[Path]) -
 def write_comparison(run_dirs: Sequence[Path]) -> Path:
     """Write the comparison of the runs alone into the directory of the first; the path of the page.
 
-    Raises RunError, CheckpointError.
+    Raises RunError, CheckpointError, FileError.
     """
-    compared = [runs.read(path) for path in run_dirs]
+    compared = [read_run(path) for path in run_dirs]
     title = f"Runs {', '.join(_names(compared))}"
     return _write(run_dirs[0] / FOLDER, COMPARISON, title, _comparison(compared))
 
 
 def _write(folder: Path, name: str, title: str, parts: Sequence[Picture | Table]) -> Path:
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: expected to make this folder, got {error.strerror}") from error
+    files.make_folder(folder)
     for part in parts:
         if isinstance(part, Picture):
-            checkpoint.replace(folder / f"{part.name}.png", part.png)
-    checkpoint.replace(folder / name, page(title, parts).encode())
+            files.replace(folder / f"{part.name}.png", part.png)
+    files.replace(folder / name, page(title, parts).encode())
     return folder / name
 
 
@@ -113,17 +109,11 @@ def _hidden_units(run: Run, dataset: Dataset) -> Picture:
         alt=f"The incoming weights of {len(units)} of the {len(W2)} hidden units, each as an image of "
         f"{height} by {width} pixels.",
         caption="Each tile is a column of W1, the weights into the unit of that number. "
-        f"{_ink(run)} on red excites the unit, on blue inhibits it; all tiles share one scale. The units stand in "
-        f"the order of the norm of their outgoing weights, the largest first: {len(units)} of {len(W2)}.",
+        f"{run.network.view.ink} on red excites the unit, on blue inhibits it; all tiles share one scale. The "
+        "units stand in the order of the norm of their outgoing weights, the largest first: "
+        f"{len(units)} of {len(W2)}.",
         png=_png(plots.hidden_units(W1, units, height, width)),
     )
-
-
-def _ink(run: Run) -> str:
-    """What a bright input means."""
-    if not run.network.edges:
-        return "Ink"
-    return "Its quarters are maps of edges: those crossed along a row, a column, and the two diagonals. An edge"
 
 
 def _confusion_matrix(scores: scoring.Scores) -> Picture:
@@ -165,8 +155,7 @@ def _worst_mistakes(run: Run, mistakes: Sequence[scoring.Mistake], dataset: Data
         alt=f"Images of the label and the prediction: {listed}.",
         caption="The validation images of the largest loss among those predicted wrongly, by their number from 0, "
         "with the output of each class: the label's in blue, the prediction's in orange."
-        + (" The network saw them upright." if run.network.deskew else "")
-        + (" It saw their edges." if run.network.edges else ""),
+        + "".join(f" The network saw them {words}." for words in run.network.view.seen),
         png=_png(plots.worst_mistakes(mistakes, dataset.validation.images)),
     )
 

@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from jaxmlp import batch, statistics
-from jaxmlp.activations import Phi
 from jaxmlp.data.datasets import Split
 from jaxmlp.data.idx import DataError
-from jaxmlp.network import Params, forward, squared_error
-from jaxmlp.storage import Network
-from jaxmlp.training.epoch import SCORED_AT_ONCE, floats, inputs_of, unit
+from jaxmlp.runs.storage import Network
+from jaxmlp.training import validation
+
+
+class NetworkError(ValueError):
+    """A network that cannot be scored. The text is one line: what was expected of it, what came."""
 
 
 class Scores(NamedTuple):
@@ -51,38 +50,31 @@ class Mistake:
 def outputs(network: Network, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.floating]:
     """x2 of each image, (n, C). Images are (n, height, width) of 0 to 255, with a pixel for each input.
 
-    Raises DataError for images of a size without edge maps, if those are the inputs, and for an output that is not
-    finite: no prediction could be read off it.
+    Raises NetworkError if it cannot be shown images of this size, and for an output that is not finite: no
+    prediction could be read off it.
     """
-    _, height, width = images.shape
-    if network.edges and (height % 2 or width % 2):
-        raise DataError(f"the network: expected images of an even height and width, got {height}x{width}")
-    x2 = np.asarray(_outputs(network.params, network.upright(images), network.phi, network.edges))
+    params, phi, view = network
+    if misfit := view.misfit(images.shape[1:]):
+        name, needs = misfit
+        raise NetworkError(f"the network (--{name}): expected images of {needs}, got {_size(images)}")
+    x2 = np.asarray(validation.outputs(params, view.prepare(images), phi, view))
     bad = np.flatnonzero(~np.isfinite(x2).all(axis=1))
     if bad.size:
-        raise DataError(f"the network: expected finite outputs, got {x2[bad[0]].tolist()} for image {bad[0]}")
-    return x2
-
-
-@partial(jax.jit, static_argnames=("phi", "edges"))
-def _outputs(params: Params, images: jax.Array, phi: Phi, edges: bool) -> jax.Array:
-    def output(pixels: jax.Array) -> jax.Array:
-        (x0,) = inputs_of(unit(params, pixels)[None], edges)
-        return forward(params, x0, phi).x2
-
-    x2: jax.Array = jax.lax.map(output, images, batch_size=SCORED_AT_ONCE)
+        raise NetworkError(f"the network: expected finite outputs, got {x2[bad[0]].tolist()} for image {bad[0]}")
     return x2
 
 
 def score(network: Network, split: Split, source: str) -> Scores:
     """The scores of every example.
 
-    Raises DataError, which names the `source` of the split, if the network has other inputs or too few outputs.
+    Raises NetworkError, and DataError, which names the `source` of the split, if the network has other inputs or
+    too few outputs.
     """
     inputs, classes = network.params.W1.shape[0], network.params.b2.shape[0]
-    _, height, width = split.images.shape
-    if height * width != inputs:
-        raise DataError(f"{source}: expected images of {inputs} pixels, one for each input, got {height}x{width}")
+    if split.images[0].size != inputs:
+        raise DataError(
+            f"{source}: expected images of {inputs} pixels, one for each input, got {_size(split.images)}"
+        )
     if split.labels.max() >= classes:
         raise DataError(f"{source}: expected labels below {classes}, one for each output, got {split.labels.max()}")
     return _scored(outputs(network, split.images), split.labels)
@@ -91,11 +83,11 @@ def score(network: Network, split: Split, source: str) -> Scores:
 def committee(members: Sequence[Scores]) -> Scores:
     """The scores of the mean of the members' outputs, which are of the same examples.
 
-    Raises DataError if they have not the same number of outputs.
+    Raises NetworkError if they have not the same number of outputs.
     """
     counts = sorted({member.outputs.shape[1] for member in members})
     if len(counts) > 1:
-        raise DataError(
+        raise NetworkError(
             f"the committee: expected the same number of outputs from each, got {counts[0]} and {counts[-1]}"
         )
     return _scored(np.mean([member.outputs for member in members], axis=0), members[0].labels)
@@ -103,20 +95,23 @@ def committee(members: Sequence[Scores]) -> Scores:
 
 def _scored(x2: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) -> Scores:
     y = np.eye(x2.shape[1], dtype=x2.dtype)[labels]
-    losses = jax.lax.map(lambda pair: squared_error(*pair), (x2, y), batch_size=SCORED_AT_ONCE)
-    return Scores(labels, x2, np.asarray(losses))
+    return Scores(labels, x2, np.asarray(validation.losses(x2, y)))
+
+
+def _size(images: npt.NDArray[np.uint8]) -> str:
+    _, height, width = images.shape
+    return f"{height}x{width}"
 
 
 def gradient_norms(network: Network, split: Split) -> npt.NDArray[np.floating]:
     """‖g‖ of each example over all parameters, (n,): from the deltas, in chunks that bound the memory."""
-    params, phi = network.params, network.phi
+    params, phi, view = network
+    y = np.eye(params.b2.shape[0], dtype=params.b2.dtype)[split.labels]
     norms = []
-    for start in range(0, len(split.labels), SCORED_AT_ONCE):
-        chunk = slice(start, start + SCORED_AT_ONCE)
-        images, labels = jnp.asarray(network.upright(split.images[chunk])), jnp.asarray(split.labels[chunk])
-        x, y = floats(params, images, labels)
-        trace = batch.forward(params, inputs_of(x, network.edges), phi)
-        norms.append(np.asarray(statistics.gradient_norms(trace, batch.backward(params, trace, y, phi))))
+    for start in range(0, len(y), validation.AT_ONCE):
+        chunk = slice(start, start + validation.AT_ONCE)
+        passes = batch.passes(params, view.x0(split.images[chunk], params.b2.dtype), y[chunk], phi)
+        norms.append(np.asarray(statistics.gradient_norms(passes)))
     return np.concatenate(norms)
 
 

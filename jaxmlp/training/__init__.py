@@ -1,1 +1,1 @@
-"""Training: what a run is made of. Import the modules themselves."""
+"""Training, as numbers: what a run computes. Import the modules themselves."""

@@ -31,22 +31,27 @@ import jax
 import jax.numpy as jnp
 
 from jaxmlp import batch, network, statistics
-from jaxmlp.activations import Phi, layers
+from jaxmlp.activations import Phi, as_pair
+from jaxmlp.batch import Passes
 from jaxmlp.network import Params, Trace
+from jaxmlp.training.config import Config
 from jaxmlp.training.optimizers import Optimizer
 
 State = tuple[Params, Any]  # (parameters, optimizer state)
 NOTHING: tuple[Any, Any] = (None, None)
 
 
-def batches_per_block(hidden: int, batch_size: int, momentum: bool) -> int:
-    """The block size S that was fastest on a 2-core CPU; 1 where blocks gain nothing over single batches.
+def batches_per_block(config: Config, backend: str) -> int:
+    """The block size S that the config asks for, or else the fastest on a 2-core CPU; 1 for single batches.
 
     X Xᵀ costs S · B · D multiplications a row, little next to the K · D of a product with W1 only where K is large,
     and large next to B. Momentum doubles the cost of a block, and a batch of one is cheap without.
     """
-    least = max(200 if momentum or batch_size == 1 else 100, 10 * batch_size)
-    return max(1, 80 // batch_size) if hidden >= least else 1
+    if config.batches_per_block or not config.blockable or backend != "cpu":
+        return config.batches_per_block or 1
+    B = config.batch_size
+    least = max(200 if config.momentum or B == 1 else 100, 10 * B)
+    return max(1, 80 // B) if config.hidden >= least else 1
 
 
 class Plan(NamedTuple):
@@ -91,7 +96,7 @@ def update(
     `statistics.clipped_gradient` in place of the gradient.
     """
     starts, structure = _split(state)
-    phi1, phi2 = layers(phi)
+    phi1, phi2 = as_pair(phi)
     S, B, D = x.shape
     m, K = len(starts), starts[0].b1.shape[0]
     X = x.reshape(S * B, D)
@@ -109,13 +114,14 @@ def update(
         (params, optimizer_state), delta1s = carry
         first_row, x0, y, known, from_deltas, learning_rate = step
         z1 = known + from_deltas @ delta1s  # F1
-        x1 = phi1(z1)  # F2
+        x1 = jax.vmap(phi1)(z1)  # F2
         z2 = x1 @ params.W2 + params.b2[None]  # F3
-        x2 = phi2(z2)  # F4
+        x2 = jax.vmap(phi2)(z2)  # F4
         trace = Trace(x0, z1, x1, z2, x2)
-        deltas = batch.backward(params._replace(W1=starts[0].W1, b1=starts[0].b1), trace, y, phi)  # reads W2 alone
+        params_of_block = params._replace(W1=starts[0].W1, b1=starts[0].b1)  # W2 alone is read from here on
+        deltas = batch.backward(params_of_block, trace, y, phi)
         if clip_norm:
-            deltas = statistics.clipped_deltas(trace, deltas, clip_norm)
+            deltas = statistics.clipped_deltas(Passes(params_of_block, trace, deltas, y, phi), clip_norm)
         gradient = _second_layer(batch.gradient(trace, deltas))
         delta1s = jax.lax.dynamic_update_slice_in_dim(delta1s, deltas.delta1, first_row, axis=0)
         state = optimizer.update(gradient, optimizer_state, params, learning_rate)

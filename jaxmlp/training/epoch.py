@@ -1,4 +1,4 @@
-"""What runs on the device: one epoch as one scan, and the scoring of a data set. Pure and jitted.
+"""What runs on the device: one epoch as one scan. Pure and jitted.
 
 Images are uint8 on the device and become floats in [0, 1] inside a step; labels are uint8 (n,).
 """
@@ -9,17 +9,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmlp import batch, network, statistics
-from jaxmlp.activations import Phi
-from jaxmlp.data.augment import Distortion, distort
-from jaxmlp.data.edges import edge_maps
-from jaxmlp.data.mixup import mix
+from jaxmlp import batch, statistics
+from jaxmlp.inputs import pixels
 from jaxmlp.network import Params
 from jaxmlp.statistics import NoiseScale
 from jaxmlp.training import blocked
-from jaxmlp.training.optimizers import Optimizer, Tree
-
-SCORED_AT_ONCE = 1000  # examples in a chunk of an evaluation
+from jaxmlp.training.augmentation import augmented
+from jaxmlp.training.config import Config
+from jaxmlp.training.optimizers import Tree, optimizer_of
 
 
 class Seen(NamedTuple):
@@ -29,20 +26,26 @@ class Seen(NamedTuple):
     noise: NoiseScale | None  # of their gradients, if asked for
 
 
-class Settings(NamedTuple):
-    """What is fixed when an epoch is compiled."""
+class Tuning(NamedTuple):
+    """How an epoch is computed on this machine: no more than roundings depend on it."""
 
-    batch_size: int
-    phi: Phi
-    optimizer: Optimizer
-    clip_norm: float = 0.0  # of each example's gradient, if > 0
-    log_noise_scale: bool = False
-    distortion: Distortion | None = None  # of each image, anew every epoch
-    edges: bool = False  # whether the network is given edge maps, not pixels
-    mixup: float = 0.0  # the α of mixup, if > 0
-    input_dropout: float = 0.0  # the probability that a pixel is left out
-    batches_per_block: int = 1  # of blocked.py, if > 1: for an optimizer that it takes, with clip_norm at most
+    batches_per_block: int = 1  # of blocked.py, if > 1: for a `blockable` config
     halves: bool = False  # compute each batch as two halves, at once; for an even batch_size, no log_noise_scale
+
+
+PLAIN = Tuning()
+
+
+def tuned(config: Config, backend: str, cores: int) -> Tuning:
+    """What is fastest where it was measured, on 2 cores of CPUs; elsewhere the plain way."""
+    return Tuning(blocked.batches_per_block(config, backend), halves(config, backend, cores))
+
+
+def halves(config: Config, backend: str, cores: int) -> bool:
+    """Whether a step computes its batch as two halves. The noise scale needs the whole batch."""
+    B, K = config.batch_size, config.hidden
+    large = B >= 64 and K <= 2 * B
+    return large and B % 2 == 0 and not config.log_noise_scale and backend == "cpu" and cores > 1
 
 
 class State(NamedTuple):
@@ -50,6 +53,17 @@ class State(NamedTuple):
 
     params: Params
     optimizer: Any
+
+
+class EpochInput(NamedTuple):
+    """What an epoch is given beside the state."""
+
+    images: jax.Array  # (n, D), or (n, H, W) with H · W = D, which distortions and edge maps need; uint8
+    labels: jax.Array  # (n,), uint8
+    rows: Any  # (n,): the order in which the examples are met
+    learning_rates: Any  # one a step, ceil(n / batch_size) of them
+    key: jax.Array  # of distortions, mixtures and dropout
+    strength: Any  # of the distortions, a scalar
 
 
 class StepInput(NamedTuple):
@@ -61,90 +75,71 @@ class StepInput(NamedTuple):
     key: jax.Array
 
 
-@partial(jax.jit, static_argnames="settings", donate_argnames="state")
-def train_epoch(
-    state: State,
-    images: jax.Array,
-    labels: jax.Array,
-    rows: jax.Array,
-    learning_rates: jax.Array,
-    key: jax.Array,
-    strength: jax.Array,
-    settings: Settings,
-) -> tuple[State, Seen]:
-    """One pass over the n examples in batches, in the order `rows`, and what it saw of them as they were met.
+@partial(jax.jit, static_argnames=("config", "tuning"), donate_argnames="state")
+def train_epoch(state: State, inputs: EpochInput, config: Config, tuning: Tuning = PLAIN) -> tuple[State, Seen]:
+    """One pass over the n examples in batches, and what it saw of them as they were met.
 
-    Images are (n, D), or (n, H, W) with H · W = D, which distortions and edge maps need. `learning_rates` has
-    one entry a step, ceil(n / batch_size) of them. The last batch holds the n mod batch_size examples that remain,
-    if any, and its gradient is the mean over those. Distortions (of this `strength`, a scalar), mixtures and
-    dropout are drawn from `key`. `state` is donated.
+    The last batch holds the n mod batch_size examples that remain, if any, and its gradient is the mean over those.
+    `state` is donated.
     """
-    n, B, S = images.shape[0], settings.batch_size, settings.batches_per_block
+    images, labels, rows, learning_rates, key, strength = inputs
+    n, B, S = images.shape[0], config.batch_size, tuning.batches_per_block
     whole = n // B
     in_blocks = whole // S * S if S > 1 else 0
-    pixels, label = images[rows], labels[rows]  # one gather for the epoch, not one a step
+    images, labels = images[rows], labels[rows]  # one gather for the epoch, not one a step
     keys = jax.random.split(key, len(learning_rates))
 
     def batches(start: int, stop: int) -> StepInput:
         part = slice(start * B, stop * B)
         shape = stop - start, B
         return StepInput(
-            pixels[part].reshape(*shape, *images.shape[1:]),
-            label[part].reshape(shape),
+            images[part].reshape(*shape, *images.shape[1:]),
+            labels[part].reshape(shape),
             learning_rates[start:stop],
             keys[start:stop],
         )
 
     loss = jnp.zeros((), state.params.b2.dtype)
     if in_blocks:
-        state, losses = _scan_blocks(state, batches(0, in_blocks), settings)
+        state, losses = _scan_blocks(state, batches(0, in_blocks), S, config)
         loss += jnp.sum(losses) * B
-    step = partial(_step, strength=strength)
+    step = partial(_step, strength=strength, config=config)
     state = _flipped(state)
-    state, seen = jax.lax.scan(partial(step, settings=settings), state, batches(in_blocks, whole))
+    state, seen = jax.lax.scan(partial(step, halves=tuning.halves), state, batches(in_blocks, whole))
     loss += jnp.sum(seen.loss) * B
     if remaining := n - whole * B:
-        rest = StepInput(pixels[-remaining:], label[-remaining:], learning_rates[-1], keys[-1])
-        state, last = step(state, rest, settings=settings._replace(halves=False))
+        rest = StepInput(images[-remaining:], labels[-remaining:], learning_rates[-1], keys[-1])
+        state, last = step(state, rest, halves=False)
         loss += last.loss * remaining
     noise = jax.tree.map(jnp.mean, seen.noise)  # over the whole batches
     return _flipped(state), Seen(loss / n, noise)
 
 
-def _step(state: State, inputs: StepInput, strength: jax.Array, settings: Settings) -> tuple[State, Seen]:
+def _step(state: State, inputs: StepInput, strength: jax.Array, config: Config, halves: bool) -> tuple[State, Seen]:
     """One update of a flipped state by one batch."""
     params = _flipped(state.params)
-    x, y = floats(params, inputs.pixels, inputs.label)
-    distortion_key, mixup_key, dropout_key = jax.random.split(inputs.key, 3)
-    if settings.distortion is not None:
-        x = distort(distortion_key, x, settings.distortion, strength)
-    x = inputs_of(x, settings.edges)
-    if settings.mixup:
-        x, y = mix(mixup_key, x, y, settings.mixup)
-    if settings.input_dropout:
-        x = jnp.where(jax.random.bernoulli(dropout_key, settings.input_dropout, x.shape), 0, x)
-        x /= 1 - settings.input_dropout  # so that z1 keeps its mean
-    if settings.halves:
-        halves = zip(jnp.split(x, 2), jnp.split(y, 2), strict=True)
-        of_each = [_flipped_gradient(params, *half, settings) for half in halves]
+    images, y = pixels.examples(params, inputs.pixels, inputs.label)
+    x, y = augmented(inputs.key, images, y, strength, config)
+    if halves:
+        pairs = zip(jnp.split(x, 2), jnp.split(y, 2), strict=True)
+        of_each = [_flipped_gradient(params, *half, config) for half in pairs]
         gradient, seen = jax.tree.map(lambda first, second: (first + second) / 2, *of_each)
     else:
-        gradient, seen = _flipped_gradient(params, x, y, settings)
-    update = settings.optimizer.update(gradient, state.optimizer, state.params, inputs.learning_rate)
+        gradient, seen = _flipped_gradient(params, x, y, config)
+    update = optimizer_of(config).update(gradient, state.optimizer, state.params, inputs.learning_rate)
     return State(*update), seen
 
 
-def _flipped_gradient(params: Params, x: jax.Array, y: jax.Array, settings: Settings) -> tuple[Params, Seen]:
+def _flipped_gradient(params: Params, x: jax.Array, y: jax.Array, config: Config) -> tuple[Params, Seen]:
     """(the gradient by these examples, flipped; what was seen of them)."""
-    trace = batch.forward(params, x, settings.phi)
-    deltas = batch.backward(params, trace, y, settings.phi)
-    if settings.clip_norm:
-        gradient = statistics.clipped_gradient(trace, deltas, settings.clip_norm)
+    passes = batch.passes(params, x, y, config.activation)
+    if config.clip_norm:
+        gradient = statistics.clipped_gradient(passes, config.clip_norm)
     else:
-        gradient = batch.gradient(trace, deltas)
+        gradient = batch.gradient(passes.trace, passes.deltas)
     seen = Seen(
-        loss=batch.mean_loss(trace, y),
-        noise=statistics.noise_scale(trace, deltas) if settings.log_noise_scale else None,
+        loss=batch.mean_loss(passes.trace, y),
+        noise=statistics.noise_scale(passes) if config.log_noise_scale else None,
     )
     return _flipped(gradient), seen
 
@@ -162,59 +157,18 @@ def _flipped(tree: Tree) -> Tree:
     )
 
 
-def _scan_blocks(state: State, batches: StepInput, settings: Settings) -> tuple[State, jax.Array]:
+def _scan_blocks(
+    state: State, batches: StepInput, batches_per_block: int, config: Config
+) -> tuple[State, jax.Array]:
     """The updates by these batches, a block at a time, and their losses."""
-    phi, optimizer = settings.phi, settings.optimizer
-    blocks = jax.tree.map(lambda a: a.reshape(-1, settings.batches_per_block, *a.shape[1:]), batches)
+    phi, optimizer = config.activation, optimizer_of(config)
+    blocks = jax.tree.map(lambda a: a.reshape(-1, batches_per_block, *a.shape[1:]), batches)
     plans = blocked.plan(tuple(state), blocks.learning_rate, optimizer)
 
     def block(state: blocked.State, block_of: Any) -> tuple[blocked.State, jax.Array]:
         inputs, plan = block_of
-        x, y = floats(state[0], inputs.pixels, inputs.label)
-        return blocked.update(state, x.reshape(*y.shape[:2], -1), y, plan, phi, optimizer, settings.clip_norm)
+        x, y = pixels.examples(state[0], inputs.pixels, inputs.label)
+        return blocked.update(state, x.reshape(*y.shape[:2], -1), y, plan, phi, optimizer, config.clip_norm)
 
     end, losses = jax.lax.scan(block, tuple(state), (blocks, plans))
     return State(*end), losses
-
-
-class Score(NamedTuple):
-    """Of a whole data set: the mean loss, and the number of examples whose largest output is not their label's."""
-
-    loss: jax.Array
-    errors: jax.Array
-
-
-@partial(jax.jit, static_argnames=("phi", "edges"))
-def evaluate(params: Params, images: jax.Array, labels: jax.Array, phi: Phi, edges: bool = False) -> Score:
-    """Every example is scored, and the errors are counted exactly, in chunks that bound the memory.
-
-    Images are (n, D), or (n, H, W), which edge maps need.
-    """
-
-    def score(example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        x, y = floats(params, *example)
-        (x0,) = inputs_of(x[None], edges)
-        x2 = network.forward(params, x0, phi).x2
-        return network.squared_error(x2, y), jnp.argmax(x2) != jnp.argmax(y)
-
-    losses, wrong = jax.lax.map(score, (images, labels), batch_size=SCORED_AT_ONCE)
-    return Score(jnp.mean(losses), jnp.sum(wrong))
-
-
-def floats(params: Params, pixels: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(pixels in [0, 1], the one-hot label), in the dtype of the parameters; with any leading axes."""
-    dtype, classes = params.b2.dtype, params.b2.shape[0]
-    pair = unit(params, pixels), jax.nn.one_hot(label, classes, dtype=dtype)
-    # Without the barrier XLA converts a pixel anew for every hidden unit.
-    x, y = jax.lax.optimization_barrier(pair)  # type: ignore[no-untyped-call]
-    return x, y
-
-
-def inputs_of(images: jax.Array, edges: bool) -> jax.Array:
-    """x0 of images in [0, 1], (n, D): their edge maps, or their pixels."""
-    return (edge_maps(images) if edges else images).reshape(len(images), -1)
-
-
-def unit(params: Params, pixels: jax.Array) -> jax.Array:
-    """Pixels of 0 to 255 brought to [0, 1], in the dtype of the parameters."""
-    return pixels.astype(params.b2.dtype) / 255

@@ -12,18 +12,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from jaxmlp import network
 from jaxmlp.data.datasets import Dataset, Split
-from jaxmlp.data.deskewing import deskewed_dataset
 from jaxmlp.network import Params
-from jaxmlp.training import environment
+from jaxmlp.training.augmentation import distortion_strength
 from jaxmlp.training.config import Config
-from jaxmlp.training.epoch import Score, Seen, Settings, State, evaluate, train_epoch
-from jaxmlp.training.optimizers import Schedule
+from jaxmlp.training.devices import cpu_count
+from jaxmlp.training.epoch import EpochInput, Seen, State, train_epoch, tuned
+from jaxmlp.training.optimizers import optimizer_of, schedule_of
+from jaxmlp.training.validation import Score, evaluate
 
 
 class Diverged(ArithmeticError):
@@ -58,58 +60,42 @@ class Program:
 
 
 def prepare(config: Config, dataset: Dataset) -> Program:
-    """Put the data, upright if `config` says so, on the default device and compile the epoch and the evaluations.
+    """Put the data, prepared as `config` says, on the default device and compile the epoch and the evaluations.
 
-    Raises ConfigError if the training images are too few for a batch, or of a size without edge maps.
+    Raises ConfigError if the training images are too few for a batch, or cannot be shown as it says.
     """
-    examples = len(dataset.train.labels)
     config.check_data(dataset.train.images.shape)
-    if config.deskew:
-        dataset = deskewed_dataset(dataset)
-    phi, optimizer = config.activation(), config.make_optimizer()
-    inputs = dataset.train.images[0].size
+    dataset = dataset.map_images(config.prepare)
+    examples, inputs = len(dataset.train.labels), dataset.train.images[0].size
+    steps = -(-examples // config.batch_size)
+    optimizer, schedule = optimizer_of(config), schedule_of(config, steps)
 
     def init() -> State:
         params = first_params(config.seed, inputs, config.hidden, dataset.classes)
         return State(params, optimizer.init(params))
 
-    steps = -(-examples // config.batch_size)
-    schedule = Schedule(
-        config.learning_rate, config.epochs * steps, config.warmup_epochs * steps, config.schedule == "cosine"
-    )
-
-    def rates(epoch: int) -> np.ndarray:
-        return schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps))
-
-    settings = Settings(
-        batch_size=config.batch_size,
-        phi=phi,
-        optimizer=optimizer,
-        clip_norm=config.clip_norm,
-        log_noise_scale=config.log_noise_scale,
-        distortion=config.distortion(),
-        edges=config.edges,
-        mixup=config.mixup,
-        input_dropout=config.input_dropout,
-        batches_per_block=config.block_size(jax.default_backend()),
-        halves=config.halves(jax.default_backend(), environment.cpu_count()),
-    )
-
     started = time.perf_counter()
     state = jax.eval_shape(init)
     images, labels = jax.device_put(dataset.train.images), jax.device_put(dataset.train.labels)
 
-    def arguments(epoch: int) -> tuple[Any, ...]:
-        rows, key = order(config.seed, epoch, examples), noise_key(config.seed, epoch)
-        return images, labels, rows, rates(epoch), key, config.distortion_strength(epoch)
+    def epoch_input(epoch: int) -> EpochInput:
+        return EpochInput(
+            images,
+            labels,
+            rows=order(config.seed, epoch, examples),
+            learning_rates=schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps)),
+            key=noise_key(config.seed, epoch),
+            strength=distortion_strength(config, epoch),
+        )
 
-    compiled = train_epoch.lower(state, *arguments(0), settings=settings).compile()
+    tuning = tuned(config, jax.default_backend(), cpu_count())
+    compiled = train_epoch.lower(state, epoch_input(0), config=config, tuning=tuning).compile()
     validate, test = (_scorer(split, config) for split in (dataset.validation, dataset.test))
     validate(init().params)  # compiles it, and the test's too where the sizes are equal
     compile_seconds = time.perf_counter() - started
 
     def train(state: State, epoch: int) -> tuple[State, Seen]:
-        result: tuple[State, Seen] = compiled(state, *arguments(epoch))
+        result: tuple[State, Seen] = compiled(state, epoch_input(epoch))
         return result
 
     return Program(config, init, train, validate, test, examples, len(dataset.validation.labels), compile_seconds)
@@ -136,9 +122,7 @@ def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> I
             validation_accuracy=1 - errors / program.validation_examples,
             examples_per_second=program.examples / seconds,
             seconds=seconds,
-            noise_scale=None
-            if seen.noise is None
-            else float(seen.noise.covariance_trace / seen.noise.squared_norm),
+            noise_scale=None if seen.noise is None else float(seen.noise.ratio),
         )
         if not (isfinite(metrics.train_loss) and isfinite(metrics.validation_loss)):
             raise Diverged(f"diverged in epoch {metrics.epoch}: the loss is not finite; begin anew at a lower rate")
@@ -152,9 +136,8 @@ def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> I
 def first_params(seed: int, inputs: int, hidden: int, outputs: int) -> Params:
     """The first parameters, distributed as those of `network.init`."""
     normal = np.random.default_rng([seed, 0]).standard_normal
-    W1 = normal((inputs, hidden)) / np.sqrt(inputs)
-    W2 = normal((hidden, outputs)) / np.sqrt(hidden)
-    return Params(*jax.device_put((W1, np.zeros(hidden), W2, np.zeros(outputs))))
+    params: Params = jax.device_put(network.scaled(normal((inputs, hidden)), normal((hidden, outputs))))
+    return params
 
 
 def order(seed: int, epoch: int, n: int) -> np.ndarray:
@@ -172,4 +155,4 @@ def noise_key(seed: int, epoch: int) -> jax.Array:
 
 def _scorer(split: Split, config: Config) -> Callable[[Params], Score]:
     images, labels = jax.device_put(split.images), jax.device_put(split.labels)
-    return lambda params: evaluate(params, images, labels, phi=config.activation(), edges=config.edges)
+    return lambda params: evaluate(params, images, labels, phi=config.activation, view=config.view)

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.training.config import Config
+
 Tree = Any
 
 
@@ -70,6 +72,13 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight
     return Optimizer(init, update)
 
 
+def optimizer_of(config: Config) -> Optimizer:
+    """The optimizer that the config names."""
+    if config.optimizer == "sgd":
+        return sgd(config.momentum, config.nesterov, config.weight_decay)
+    return adam(config.beta1, config.beta2, config.epsilon, config.weight_decay)
+
+
 def _descend(params: Tree, direction: Tree, learning_rate: jax.Array, weight_decay: float) -> Tree:
     """θ − η(direction + λθ), with λ = 0 for biases."""
 
@@ -97,3 +106,9 @@ class Schedule(NamedTuple):
         progress = (steps - self.warmup) / max(self.total - self.warmup, 1)
         down = (1 + np.cos(np.pi * progress)) / 2 if self.cosine else np.ones(len(steps))
         return (self.peak * np.where(steps < self.warmup, up, down)).astype(np.float32)
+
+
+def schedule_of(config: Config, steps: int) -> Schedule:
+    """The schedule of a run whose epochs have so many steps."""
+    cosine = config.schedule == "cosine"
+    return Schedule(config.learning_rate, config.epochs * steps, config.warmup_epochs * steps, cosine)

@@ -7,8 +7,9 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from jaxmlp.data import DataError
-from jaxmlp.inspection import reporting, runs
-from jaxmlp.training.run_directory import RunError
+from jaxmlp.inspection import reporting
+from jaxmlp.runs.run import read_run
+from jaxmlp.runs.run_directory import RunError
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_validation_images_that_were_trained_on_are_said_to_be(copy, few_digits)
 
 def test_a_network_of_edges_of_upright_digits_is_shown_such(edges_run, few_digits, tmp_path):
     copy = shutil.copytree(edges_run, tmp_path / "copy")
-    last = runs.read(copy).history[-1]
+    last = read_run(copy).history[-1]
     page = reporting.write_report(copy, few_digits, []).read_text()
     assert f"{last.validation_errors} errors in 100 validation images" in page
     assert "The network saw them upright. It saw their edges." in page

@@ -7,20 +7,21 @@ import pytest
 from jaxmlp.activations import relu, sigmoid
 from jaxmlp.data import DataError
 from jaxmlp.data.datasets import Split
-from jaxmlp.data.deskewing import deskewed
-from jaxmlp.data.edges import edge_maps
+from jaxmlp.inputs.deskewing import deskewed
+from jaxmlp.inputs.edges import edge_maps
+from jaxmlp.inputs.view import View
 from jaxmlp.inspection import scoring
 from jaxmlp.inspection.scoring import Mistake, Scores
 from jaxmlp.network import Params
-from jaxmlp.storage import Network
-from jaxmlp.training import epoch
+from jaxmlp.runs.storage import Network
+from jaxmlp.training.validation import evaluate
 
 RNG = np.random.default_rng(0)
 D, K, C, N = 20, 6, 3, 2345  # more than two chunks, the last not whole
 PARAMS = Params(*(jnp.asarray(RNG.standard_normal(shape)) for shape in ((D, K), (K,), (K, C), (C,))))
 SPLIT = Split(RNG.integers(0, 256, (N, 4, 5), np.uint8), RNG.integers(0, C, N).astype(np.uint8))
 PHI = (relu, sigmoid)
-NETWORK = Network(PARAMS, PHI, deskew=False, edges=False)
+NETWORK = Network(PARAMS, PHI, View())
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_outputs_losses_and_predictions(scores):
 
 
 def test_agrees_with_what_training_reports(scores):
-    reported = epoch.evaluate(PARAMS, SPLIT.images.reshape(N, D), SPLIT.labels, PHI)
+    reported = evaluate(PARAMS, SPLIT.images.reshape(N, D), SPLIT.labels, PHI)
     assert scores.errors == reported.errors
     assert scores.losses.mean() == pytest.approx(float(reported.loss), rel=1e-12)
 
@@ -104,7 +105,7 @@ def test_edge_maps_for_a_network_of_such():
     network, split = NETWORK._replace(edges=True), Split(SPLIT.images.reshape(N, 2, 10), SPLIT.labels)
     x2 = by_hand(np.asarray(edge_maps(split.images / 255)).reshape(N, D))
     np.testing.assert_allclose(scoring.outputs(network, split.images), x2, rtol=1e-12)
-    reported = epoch.evaluate(PARAMS, *split, PHI, edges=True)
+    reported = evaluate(PARAMS, *split, PHI, edges=True)
     assert reported.errors == (x2.argmax(1) != SPLIT.labels).sum()
     with pytest.raises(DataError, match=r"^the network: expected images of an even height and width, got 4x5$"):
         scoring.score(network, SPLIT, "here")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxmlp import activations
-from jaxmlp.data.augment import Distortion
+from jaxmlp.inputs.distortions import Distortion
 from jaxmlp.training.config import Config, ConfigError
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jaxmlp import activations, batch, network
-from jaxmlp.data.augment import Distortion, distort
-from jaxmlp.data.edges import edge_maps
-from jaxmlp.data.mixup import mix
+from jaxmlp.inputs.distortions import Distortion, distort
+from jaxmlp.inputs.edges import edge_maps
+from jaxmlp.inputs.mixup import mix
 from jaxmlp.training import epoch
 from jaxmlp.training.epoch import Settings, State, evaluate, train_epoch
 from jaxmlp.training.optimizers import adam, sgd

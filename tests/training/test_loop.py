@@ -6,7 +6,7 @@ import pytest
 
 from jaxmlp import network
 from jaxmlp.data import datasets
-from jaxmlp.data.deskewing import deskewed_dataset
+from jaxmlp.inputs.deskewing import deskewed_dataset
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config, ConfigError
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.checks import check_array
+from jaxmlp.inputs.transform import Transform
 
 
 @jax.jit
@@ -50,3 +51,13 @@ def _matrices(length: int, dtype: Any) -> tuple[jax.Array, jax.Array, jax.Array]
     smooth, slope = before / 2 + here + after / 2, after - before
     halve = ((before + 3 * here + 3 * after + second) / 8)[::2]
     return jnp.asarray(smooth, dtype), jnp.asarray(slope, dtype), jnp.asarray(halve, dtype)
+
+
+EDGES = Transform(
+    help="give the network maps of edges in place of pixels, in training and ever after",
+    seen="as edges",
+    convert=edge_maps,
+    fits=lambda height, width: height % 2 == 0 and width % 2 == 0,
+    needs="an even height and width",
+    ink="Its quarters are maps of edges: those crossed along a row, a column, and the two diagonals. An edge",
+)

@@ -8,11 +8,12 @@ from tqdm import tqdm
 
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
-from jaxmlp.training import environment, loop, run_directory
+from jaxmlp.runs import environment, run_writer
+from jaxmlp.runs.run_writer import RunWriter, Saved
+from jaxmlp.runs.stopping import StopRequest
+from jaxmlp.training import loop
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics, Program
-from jaxmlp.training.run_directory import RunDirectory, Saved
-from jaxmlp.training.stopping import StopRequest
 
 
 def train(
@@ -27,37 +28,37 @@ def train(
 
     A run directory that exists is gone on with, to the same bits as if it had never stopped; without one it is a
     new runs/<time>-<recipe>. `flags` is the text of its flags.txt. Prints to standard output: lines in a pipe, and
-    on a terminal also a progress bar with the time left. Raises DataError, ConfigError, RunError, CheckpointError,
-    Diverged, and Stopped once `stop` is asked for.
+    on a terminal also a progress bar with the time left. Raises DataError, ConfigError, RunError, FileError,
+    CheckpointError, Diverged, and Stopped once `stop` is asked for.
     """
     dataset = datasets.load(data_dir, config.train_on_all)
     config.check_data(dataset.train.images.shape)
-    run_dir = run_dir or run_directory.fresh(recipe)
-    with run_directory.opened(run_dir) as directory:
-        directory.claim(config, dataset.sha256, environment.describe(), flags)
+    run_dir = run_dir or run_writer.fresh(recipe)
+    with run_writer.opened(run_dir) as writer:
+        writer.claim(config, dataset.sha256, environment.describe(), flags)
         program = loop.prepare(config, dataset)
         print(_header(config, dataset, program.compile_seconds, run_dir), flush=True)
-        saved = directory.resume(jax.eval_shape(program.init)) or Saved(program.init(), ())
+        saved = writer.resume(jax.eval_shape(program.init)) or Saved(program.init(), ())
         if saved.history:
             print(f"going on after epoch {len(saved.history)}", flush=True)
         stop.check(f"stopped before epoch {len(saved.history) + 1}")
         with tqdm(total=config.epochs, initial=len(saved.history), unit="epoch", leave=False, disable=None) as bar:
             for state, metrics in loop.fit(program, saved.state, len(saved.history)):
                 saved = Saved(state, (*saved.history, metrics))
-                directory.save(saved, config)
+                writer.save(saved, config)
                 _write(bar, _epoch_line(metrics, config.epochs))
                 bar.update()
                 stop.check(f"stopped after epoch {metrics.epoch}; --run_dir={run_dir} goes on from there")
-        _test(directory, program, saved, len(dataset.test.labels))
+        _test(writer, program, saved, len(dataset.test.labels))
 
 
-def _test(directory: RunDirectory, program: Program, saved: Saved, examples: int) -> None:
+def _test(writer: RunWriter, program: Program, saved: Saved, examples: int) -> None:
     """Print the test errors, counting them unless this run has done so already."""
     epochs = len(saved.history)
-    errors = directory.tested(epochs)
+    errors = writer.tested(epochs)
     if errors is None:
         errors = int(program.test(saved.state.params).errors)
-        directory.save_test(epochs, errors, examples)
+        writer.save_test(epochs, errors, examples)
     print(f"test errors: {errors} of {examples:,} ({1 - errors / examples:.2%} accuracy)", flush=True)
 
 
@@ -70,8 +71,7 @@ def _header(config: Config, dataset: Dataset, compile_seconds: float, run_dir: P
             f"jax {jax.__version__} on {devices[0].platform}: {', '.join(d.device_kind for d in devices)}",
             "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
             + f" of {height}x{width}"
-            + (", made upright" if config.deskew else "")
-            + (", seen as edges" if config.edges else "")
+            + "".join(f", seen {words}" for words in config.seen)
             + (", the validation images trained on too" if config.train_on_all else ""),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
             f"run directory: {run_dir}",

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import jaxmlp
-from jaxmlp.inspection import runs
-from jaxmlp.training import checkpoint
-from jaxmlp.training.checkpoint import CheckpointError
-from jaxmlp.training.run_directory import RunError
+from jaxmlp.runs import checkpoint
+from jaxmlp.runs.checkpoint import CheckpointError
+from jaxmlp.runs.run import read_run
+from jaxmlp.runs.run_directory import RunError
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def copy(trained_run, tmp_path):
 
 
 def test_reads_a_run(trained_run):
-    run = runs.read(trained_run)
+    run = read_run(trained_run)
     rows = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
     assert [m._asdict() for m in run.history] == rows
     assert len(rows) == 8
@@ -32,19 +32,19 @@ def test_reads_a_run(trained_run):
 
 def test_a_run_that_is_not_done_has_no_test_errors(copy):
     (copy / "test.json").unlink()
-    assert runs.read(copy).test is None
+    assert read_run(copy).test is None
 
 
 @pytest.mark.parametrize("content", ["{}", "3", ""])
 def test_refuses_a_damaged_record_of_the_test(copy, content):
     (copy / "test.json").write_text(content)
     with pytest.raises(RunError, match=r"test\.json: expected epoch, errors and examples, got "):
-        runs.read(copy)
+        read_run(copy)
 
 
 def test_history_and_parameters_are_of_the_same_checkpoint(copy, capsys):
     (copy / "checkpoint-000008.npz").write_bytes(b"")
-    run = runs.read(copy)
+    run = read_run(copy)
     assert len(run.history) == 7
     np.testing.assert_array_equal(
         run.network.params.W1, checkpoint.load(copy / "checkpoint-000007.npz")["params.W1"]
@@ -54,10 +54,10 @@ def test_history_and_parameters_are_of_the_same_checkpoint(copy, capsys):
 @pytest.mark.parametrize("rows", ["", '{"epoch": 1'])
 def test_a_damaged_file_of_rows_is_not_needed(trained_run, copy, rows):
     (copy / "metrics.jsonl").write_text(rows)
-    assert runs.read(copy).history == runs.read(trained_run).history
+    assert read_run(copy).history == read_run(trained_run).history
 
 
 def test_refuses_a_file_of_parameters_in_a_checkpoints_place(copy):
     jaxmlp.save(copy / "checkpoint-000008.npz", *jaxmlp.load(copy)[:1])
     with pytest.raises(CheckpointError, match=r"checkpoint-000008\.npz: expected the history of its epochs, got"):
-        runs.read(copy)
+        read_run(copy)

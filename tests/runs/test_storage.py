@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import jaxmlp
-from jaxmlp import storage
 from jaxmlp.activations import relu, sigmoid
-from jaxmlp.training import checkpoint
-from jaxmlp.training.checkpoint import CheckpointError
+from jaxmlp.runs import checkpoint, storage
+from jaxmlp.runs.checkpoint import CheckpointError
 
 PARAMS = jaxmlp.Params(*(np.full(shape, 0.5) for shape in ((4, 3), 3, (3, 2), 2)))
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxmlp.network import Params
-from jaxmlp.training import checkpoint
-from jaxmlp.training.checkpoint import CheckpointError
+from jaxmlp.runs import checkpoint
+from jaxmlp.runs.checkpoint import CheckpointError
 
 TREE = {"params": Params(jnp.arange(6.0).reshape(2, 3), jnp.ones(3), jnp.zeros((3, 1), jnp.float32), jnp.ones(1))}
 
@@ -151,7 +151,7 @@ def test_a_failure_leaves_the_old_file_and_no_temporary(path, monkeypatch, faili
 
 def test_a_file_size_limit_is_one_error_and_leaves_the_old_file(path):
     code = (
-        "import resource, sys, numpy as np; from pathlib import Path; from jaxmlp.training import checkpoint;"
+        "import resource, sys, numpy as np; from pathlib import Path; from jaxmlp.runs import checkpoint;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000));"
         "checkpoint.save(Path(sys.argv[1]), {'a': np.ones(10_000)})"
     )

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxmlp import storage
-from jaxmlp.storage import Network
-from jaxmlp.training import run_directory
+from jaxmlp.runs import run_directory, storage
+from jaxmlp.runs.storage import Network
 from jaxmlp.training.loop import Metrics
 
 
@@ -28,7 +27,7 @@ class Run(NamedTuple):
         return run_directory.best(self.history)
 
 
-def read(path: Path) -> Run:
+def read_run(path: Path) -> Run:
     """The run in the directory `path`. Raises RunError, CheckpointError."""
     checkpoint, arrays = run_directory.newest(path)
     return Run(

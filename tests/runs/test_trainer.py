@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import jaxmlp
-from jaxmlp.training import checkpoint, run, run_directory
-from jaxmlp.training.checkpoint import CheckpointError
+from jaxmlp.runs import checkpoint, files, run_directory, trainer
+from jaxmlp.runs.checkpoint import CheckpointError
+from jaxmlp.runs.run_directory import RunError
+from jaxmlp.runs.stopping import Stopped, StopRequest
 from jaxmlp.training.config import Config, ConfigError
-from jaxmlp.training.run_directory import RunError
-from jaxmlp.training.stopping import Stopped, StopRequest
 
 CONFIG = Config(hidden=6, epochs=3, batch_size=7, phi="tanh,sigmoid", learning_rate=0.5)
 FLAGS = "--hidden=6\n"
@@ -34,7 +34,7 @@ class AfterOne(StopRequest):
 
 
 def train(path, few_digits, config=CONFIG, stop=None):
-    run.train(config, few_digits, path, FLAGS, stop or StopRequest())
+    trainer.train(config, few_digits, path, FLAGS, stop or StopRequest())
 
 
 def files(path):
@@ -289,7 +289,7 @@ def test_a_file_system_without_locks_is_no_other_writer(tmp_path, few_digits, mo
 
 
 def test_data_in_another_folder_are_found_there_from_then_on(copy, few_digits):
-    run.train(CONFIG, few_digits, copy, f"{FLAGS}--data_dir={few_digits}\n", StopRequest())
+    trainer.train(CONFIG, few_digits, copy, f"{FLAGS}--data_dir={few_digits}\n", StopRequest())
     assert (copy / "flags.txt").read_text() == f"{FLAGS}--data_dir={few_digits}\n"
 
 

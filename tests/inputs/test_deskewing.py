@@ -7,7 +7,7 @@ from scipy.ndimage import map_coordinates
 
 from jaxmlp.data import datasets, deskewing
 from jaxmlp.data.datasets import Dataset, Split
-from jaxmlp.data.deskewing import deskewed, deskewed_dataset
+from jaxmlp.inputs.deskewing import deskewed, deskewed_dataset
 
 IMAGES = datasets.load().test.images[:40]
 

@@ -28,7 +28,7 @@ class StopRequest:
             raise Stopped(self.signum, text)
 
 
-def run(work: Callable[[StopRequest], None]) -> None:
+def heed_signals(work: Callable[[StopRequest], None]) -> None:
     """Call `work` with a StopRequest that SIGTERM and Ctrl-C fulfil; a second one ends the process, code 128 + n.
 
     `work` runs in a thread of its own, so that a signal is heard while it compiles or waits for the device.

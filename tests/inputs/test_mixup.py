@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from scipy import stats
 
-from jaxmlp.data.mixup import mix
+from jaxmlp.inputs.mixup import mix
 
 
 def batch(n):

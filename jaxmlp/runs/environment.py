@@ -9,6 +9,8 @@ import jax
 import jaxlib
 import numpy as np
 
+from jaxmlp.training.devices import cpu_count
+
 # What changes random numbers or roundings, whether set in the environment or in code.
 SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable")
 
@@ -29,11 +31,6 @@ def describe() -> dict[str, object]:
         **{name: getattr(jax.config, name) for name in SETTINGS},
         "git revision": _git_revision(),
     }
-
-
-def cpu_count() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

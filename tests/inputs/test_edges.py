@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from jaxmlp.data import datasets
-from jaxmlp.data.edges import edge_maps
+from jaxmlp.inputs.edges import edge_maps
 
 DIAGONAL = np.sqrt(0.5)
 # Of unit length, (right, down): a row, a column, a diagonal down to the right, one down to the left.

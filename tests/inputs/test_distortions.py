@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from jaxmlp.data import augment
-from jaxmlp.data.augment import Distortion, distort
+from jaxmlp.inputs import distortions
+from jaxmlp.inputs.distortions import Distortion, distort
 
 KEY = jax.random.key(0)
 EVERYTHING = Distortion(alpha=38, sigma=5, rotation=12, scale=0.15, shear=0.2, shift=1.5)
 SHAPE = (6, 28, 20)
 
-noise = jax.jit(augment.noise, static_argnums=1)
-affine = jax.jit(augment.affine, static_argnums=(1, 2))
-displacement = jax.jit(augment.displacement, static_argnums=(1, 2))
-sample = jax.jit(augment.sample)
+noise = jax.jit(distortions.noise, static_argnums=1)
+affine = jax.jit(distortions.affine, static_argnums=(1, 2))
+displacement = jax.jit(distortions.displacement, static_argnums=(1, 2))
+sample = jax.jit(distortions.sample)
 
 
 def random_images(shape, dtype=np.float32):
@@ -35,8 +35,8 @@ def pixels(height, width):
 def test_smoothing_is_scipys_gaussian_filter(shape, sigma):
     field = np.random.default_rng(0).uniform(-1, 1, shape)
     theirs = ndimage.gaussian_filter(field, sigma, mode="constant", cval=0)
-    np.testing.assert_allclose(augment.smooth(jnp.asarray(field), sigma), theirs, rtol=0, atol=1e-14)
-    ours = augment.smooth(jnp.asarray(field, jnp.float32), sigma)
+    np.testing.assert_allclose(distortions.smooth(jnp.asarray(field), sigma), theirs, rtol=0, atol=1e-14)
+    ours = distortions.smooth(jnp.asarray(field, jnp.float32), sigma)
     assert ours.dtype == jnp.float32
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxmlp.checks import check_array
-from jaxmlp.data.augment import sample
-from jaxmlp.data.datasets import Dataset
+from jaxmlp.inputs.distortions import sample
+from jaxmlp.inputs.transform import Transform
 
 AT_ONCE = 1_000_000  # pixels in a chunk, which bounds the memory
 
@@ -31,14 +31,6 @@ def deskewed(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     at_once = max(1, AT_ONCE // (height * width))
     chunks = [images[start : start + at_once] for start in range(0, n, at_once)]
     return np.concatenate([np.asarray(_moved(chunk, _moves(chunk))) for chunk in chunks])
-
-
-def deskewed_dataset(dataset: Dataset) -> Dataset:
-    """The data set with all its images upright."""
-    train, validation, test = (
-        split._replace(images=deskewed(split.images)) for split in (dataset.train, dataset.validation, dataset.test)
-    )
-    return dataset._replace(train=train, validation=validation, test=test)
 
 
 def _moves(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -61,3 +53,10 @@ def _moves(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 def _moved(images: jax.Array, right: jax.Array) -> jax.Array:
     right = jnp.broadcast_to(right, images.shape)
     return jnp.rint(sample(images.astype(jnp.float32), (jnp.zeros_like(right), right))).astype(jnp.uint8)
+
+
+DESKEW = Transform(
+    help="shear every digit upright before the network sees it, in training and ever after",
+    seen="upright",
+    prepare=deskewed,
+)

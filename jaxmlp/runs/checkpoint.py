@@ -1,13 +1,11 @@
 """Arrays in one file that is whole or is refused.
 
 A checkpoint is an .npz (`allow_pickle=False`) whose zip comment is the SHA-256 of every byte before it, so that a
-truncated file and any flipped bit are noticed. It is written beside its final name, flushed to the disk, renamed
-over it, and the folder is flushed: after a crash at any moment the name holds the old file or the new one.
+truncated file and any flipped bit are noticed.
 """
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,22 +13,23 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmlp.runs import files
+
 FORMAT = 1  # of the arrays' names; goes up when an older program could not read the file
-TEMPORARY = ".tmp"  # the suffix of a file that is being written
 
 _COMMENT = 64  # the hexadecimal digits of a SHA-256
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be read or written. The text is one line: path, what was expected, what came."""
+    """A checkpoint that cannot be read. The text is one line: path, what was expected, what came."""
 
 
 def save(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write the arrays to `path`, all or nothing. Raises CheckpointError; an older file at `path` stays whole."""
+    """Write the arrays to `path`, all or nothing. Raises FileError; an older file at `path` stays whole."""
     packed = io.BytesIO()
     contents: dict[str, Any] = {"format": np.int32(FORMAT), **{name: np.asarray(a) for name, a in arrays.items()}}
     np.savez(packed, **contents)
-    replace(path, sealed(packed.getvalue()))
+    files.replace(path, sealed(packed.getvalue()))
 
 
 def load(path: Path) -> dict[str, np.ndarray]:
@@ -87,30 +86,3 @@ def unflatten(path: Path, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 
 def _name(key: Any) -> str:
     return jax.tree_util.keystr(key, simple=True, separator=".")
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Make `content` the file at `path`: all of it or nothing. Raises CheckpointError and leaves no temporary."""
-    temporary = path.with_name(path.name + TEMPORARY)
-    try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
-    except OSError as error:
-        raise CheckpointError(f"{path}: expected to write {len(content)} bytes, got {error.strerror}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk: a rename is durable only then."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

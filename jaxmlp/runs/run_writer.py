@@ -1,0 +1,177 @@
+"""The folder of a run, as its own process writes it: claimed, gone on with, saved after every epoch."""
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmlp.runs import checkpoint, files, locking, run_directory
+from jaxmlp.runs.files import FileError
+from jaxmlp.runs.run_directory import BEST, CONFIG, FLAGS, LOCK, METRICS, TEST, RunError, RunWarning
+from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.epoch import State
+from jaxmlp.training.loop import Metrics
+
+KEPT = 2  # checkpoints, the best apart: if the last is damaged the one before it serves
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds: the state after its last epoch, and the record of every epoch so far."""
+
+    state: State
+    history: tuple[Metrics, ...]
+
+
+class RunWriter:
+    """A run directory that this process alone writes, until the `with` of `opened` ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def claim(self, config: Config, data: Mapping[str, str], environment: Mapping[str, Any], flags: str) -> None:
+        """Write what the run is told; in a directory that has been told already, check that it is the same run.
+
+        `data` gives the SHA-256 of each file, `flags` the text of flags.txt. More epochs, never fewer, may be asked
+        for where no schedule depends on their number. Raises ConfigError for any other flag that differs, RunError
+        for other data; warns of an environment in which the bits of the result may differ.
+        """
+        current = {"config": asdict(config), "data": dict(data), "environment": dict(environment)}
+        recorded = run_directory.read_config(self.path) if (self.path / CONFIG).exists() else None
+        if recorded:
+            self._check_config(config, recorded["config"])
+            run_directory.check_data(self.path, data)
+            self._compare_environment(environment, recorded["environment"])
+        files.replace(self.path / FLAGS, flags.encode())  # the data may lie in another folder now
+        if not recorded or current["config"] != recorded["config"]:
+            files.replace(self.path / CONFIG, (json.dumps(current, indent=2) + "\n").encode())
+
+    def _check_config(self, config: Config, recorded: Mapping[str, Any]) -> None:
+        for name, value in asdict(config).items():
+            begun_with = recorded.get(name, getattr(Config, name))  # a flag that is younger than the run
+            extensible = name == "epochs" and not config.scheduled
+            if begun_with != value and not (extensible and value > begun_with):
+                expected = f"{begun_with!r}{' or more' if extensible else ''}, with which {self.path} was begun"
+                raise ConfigError(name, expected, repr(value))
+
+    def _compare_environment(self, environment: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
+        for name, value in environment.items():
+            before = recorded.get(name, value)
+            if before != value and name != "git revision":
+                text = f"{self.path}: {name} was {before}, is {value}: the bits of the result may differ"
+                warnings.warn(text, RunWarning, stacklevel=3)
+
+    def resume(self, like: State) -> Saved | None:
+        """The newest checkpoint that is whole, None before the first; any other is named and passed over.
+
+        `like` has the state's structure, shapes and dtypes. metrics.jsonl becomes what that checkpoint knows.
+        Raises CheckpointError if there are checkpoints and none is whole.
+        """
+        for name in filter(_temporary, os.listdir(self.path)):
+            (self.path / name).unlink()
+        found = run_directory.newest_usable(self.path, lambda path: _read_checkpoint(path, like))
+        if found is None:
+            return None
+        _, saved = found
+        files.replace(self.path / METRICS, "".join(map(_row, saved.history)).encode())
+        return saved
+
+    def save(self, saved: Saved, config: Config) -> None:
+        """Save the state after an epoch, then its row. When this returns, a crash loses neither.
+
+        The best comes first: killed between the two, the epoch is not done yet, and will save both.
+        """
+        epoch = saved.history[-1].epoch
+        history = json.dumps([metrics._asdict() for metrics in saved.history])
+        arrays = {
+            **checkpoint.flatten(saved.state),
+            "phi": np.asarray(config.phi),
+            **config.arrays(),
+            "seed": np.asarray(config.seed),
+            "epoch": np.asarray(epoch),
+            "history": np.frombuffer(history.encode(), np.uint8),
+        }
+        if epoch == run_directory.best(saved.history).epoch:
+            checkpoint.save(self.path / BEST, arrays)
+        checkpoint.save(self.path / f"checkpoint-{epoch:06d}.npz", arrays)
+        files.append(self.path / METRICS, _row(saved.history[-1]).encode())
+        for old in run_directory.checkpoints(self.path)[KEPT:]:
+            old.unlink()
+
+    def tested(self, epochs: int) -> int | None:
+        """The test errors that a run of so many epochs has already counted, if it has."""
+        try:
+            result = run_directory.read_test(self.path)
+        except RunError:
+            return None
+        return result["errors"] if result and result["epoch"] == epochs else None
+
+    def save_test(self, epoch: int, errors: int, examples: int) -> None:
+        result = {"epoch": epoch, "errors": errors, "examples": examples}
+        files.replace(self.path / TEST, (json.dumps(result) + "\n").encode())
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[RunWriter]:
+    """The run directory at `path`, made if there is none, and locked.
+
+    Raises FileError if it cannot be made or written, RunError if it is something else, or another process is
+    writing it.
+    """
+    files.make_folder(path)
+    _check_ours(path)
+    with locking.locked(path / LOCK):
+        yield RunWriter(path)
+
+
+def fresh(recipe: str) -> Path:
+    """A new folder runs/<time>-<recipe>, this process's own even where several begin at once. Raises FileError."""
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe}"
+    n = 1
+    while True:
+        path = Path("runs", name if n == 1 else f"{name}-{n}")
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            n += 1
+        except OSError as error:
+            raise FileError(f"{path}: expected a folder to write in, got {error.strerror}") from error
+
+
+def _read_checkpoint(path: Path, like: State) -> Saved:
+    """The state and history in the checkpoint at `path`. Raises CheckpointError."""
+    arrays = checkpoint.load(path)
+    return Saved(checkpoint.unflatten(path, like, arrays), run_directory.history(path, arrays))
+
+
+def _check_ours(path: Path) -> None:
+    """Raise RunError unless the folder is a run, or empty, or what a run leaves that is killed at its beginning."""
+    try:
+        names = set(os.listdir(path))
+        begun = LOCK in names and (path / LOCK).stat().st_size == 0
+    except OSError as error:
+        raise FileError(f"{path}: expected a folder to write in, got {error.strerror}") from error
+    if CONFIG in names:
+        run_directory.read_config(path)
+        return
+    foreign = sorted(name for name in names if not (begun and (name in (LOCK, FLAGS) or _temporary(name))))
+    if foreign:
+        raise RunError(f"{path}: expected a run directory or an empty one, got a folder with {foreign[0]} in it")
+
+
+def _temporary(name: str) -> bool:
+    """Whether this is what is left of one of our files that was being written."""
+    final = name.removesuffix(files.TEMPORARY)
+    ours = final in (FLAGS, CONFIG, METRICS, BEST, TEST) or run_directory.CHECKPOINT.fullmatch(final)
+    return final != name and bool(ours)
+
+
+def _row(metrics: Metrics) -> str:
+    return json.dumps(metrics._asdict()) + "\n"

@@ -1,0 +1,40 @@
+"""What a training step makes of its images before the network sees them: what `config` asks for, at random."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp.inputs.distortions import Distortion, distort
+from jaxmlp.inputs.mixup import mix
+from jaxmlp.training.config import Config
+
+
+def augmented(
+    key: jax.Array, images: jax.Array, y: jax.Array, strength: jax.Array, config: Config
+) -> tuple[jax.Array, jax.Array]:
+    """(x, y): distorted by `strength`, shown as edges or the like, mixed, and with pixels left out.
+
+    Images in [0, 1] are (n, D), or (n, H, W), which distortions and edges need; x is (n, D), y is (n, C).
+    """
+    distortion_key, mixup_key, dropout_key = jax.random.split(key, 3)
+    distortion = distortion_of(config)
+    if distortion is not None:
+        images = distort(distortion_key, images, distortion, strength)
+    x = config.convert(images)
+    if config.mixup:
+        x, y = mix(mixup_key, x, y, config.mixup)
+    if config.input_dropout:
+        x = jnp.where(jax.random.bernoulli(dropout_key, config.input_dropout, x.shape), 0, x)
+        x /= 1 - config.input_dropout  # so that z1 keeps its mean
+    return x, y
+
+
+def distortion_of(config: Config) -> Distortion | None:
+    """The distortion of every training image; None if there is none."""
+    affine = config.rotation, config.scale, config.shear, config.shift
+    return Distortion(config.elastic, config.elastic_sigma, *affine) if config.distorts else None
+
+
+def distortion_strength(config: Config, epoch: int) -> np.float32:
+    """Falls linearly from 1 in epoch 0 to distortion_end in the last; 1 if there is only one."""
+    return np.float32(1 - (1 - config.distortion_end) * epoch / max(config.epochs - 1, 1))
