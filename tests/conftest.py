@@ -1,11 +1,17 @@
-"""Strict numbers for the whole suite: float64, rank promotion an error, full matmul precision; and few digits."""
+"""Strict numbers for the whole suite: float64, rank promotion an error, full matmul precision; and few digits.
+
+What one test has compiled, another takes from a folder that all processes of a session share.
+"""
 
 import gzip
+import shutil
+import tempfile
 
 import jax
 import pytest
 from hypothesis import settings
 
+from jaxmlp import commands
 from jaxmlp.data.datasets import MNIST
 from jaxmlp.runs import trainer
 from jaxmlp.runs.stopping import StopRequest
@@ -17,6 +23,28 @@ jax.config.update("jax_default_matmul_precision", "highest")
 
 settings.register_profile("jaxmlp", deadline=None, derandomize=True)  # first calls compile
 settings.load_profile("jaxmlp")
+
+
+COMPILED = pytest.StashKey[str]()
+
+
+def pytest_configure(config):
+    worker = getattr(config, "workerinput", None)  # of pytest-xdist, whose controller has no such thing
+    if jax.config.jax_compilation_cache_dir:  # somebody else's choice
+        return
+    if worker is None:
+        config.stash[COMPILED] = tempfile.mkdtemp(prefix="jaxmlp-tests-")
+    commands.keep_compiled(worker["compiled"] if worker else config.stash[COMPILED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["compiled"] = node.config.stash.get(COMPILED, "")
+
+
+def pytest_unconfigure(config):
+    if COMPILED in config.stash:
+        shutil.rmtree(config.stash[COMPILED], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

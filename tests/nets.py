@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,3 +32,21 @@ def random_net(shape=(5, 4, 3), n=None, dtype="float64", scale=1.0, seed=0):
         return jnp.asarray(scale * random.normal(size=shape), dtype)
 
     return Params(normal(D, K), normal(K), normal(K, C), normal(C)), normal(*lead, D), normal(*lead, C)
+
+
+def take(tree, rows):
+    """These rows of every leaf."""
+    return jax.tree.map(lambda a: a[rows], tree)
+
+
+def stack(trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def digits_sized(shape, n):
+    """(params, x, y) in float32, with n examples of floats like digits."""
+    D, _, C = shape
+    random = np.random.default_rng(0)
+    params, _, _ = random_net(shape, dtype="float32", scale=0.05)
+    x = random.uniform(size=(n, D)) * (random.uniform(size=(n, D)) < 0.2)
+    return params, jnp.asarray(x, jnp.float32), jnp.eye(C, dtype=jnp.float32)[random.integers(C, size=n)]

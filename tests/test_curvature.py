@@ -1,6 +1,7 @@
 """Curvature: against the Hessian and the Jacobian by autodiff, and where units are saturated."""
 
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -12,47 +13,24 @@ import oracle
 from compare import assert_close
 from jaxmlp import batch, curvature
 from jaxmlp.activations import relu, sigmoid
-from nets import PAIRS, random_net
+from nets import PAIRS, digits_sized, random_net, take
 
 SIZES = [1, 5]
 OTHER = np.array([3, 0, 2])  # another batch, made of some of the same examples
 
 
-def take(tree, rows):
-    return jax.tree.map(lambda a: a[rows], tree)
-
-
-def passes(params, x, y, phi=sigmoid):
-    trace = batch.forward(params, x, phi)
-    return trace, batch.backward(params, trace, y, phi)
-
-
-def every_quantity(params, trace, deltas, y, phi, v, other):
-    batch_and_net = (params, trace, deltas, y, phi)
+def every_quantity(passes, v, other):
     return {
-        "hessian_diagonal": curvature.hessian_diagonal(*batch_and_net),
-        "hessian_traces": curvature.hessian_traces(*batch_and_net),
-        "gauss_newton_diagonal": curvature.gauss_newton_diagonal(*batch_and_net),
-        "kronecker_factors": curvature.kronecker_factors(*batch_and_net),
-        "empirical_kronecker_factors": curvature.kronecker_factors(*batch_and_net, kind="empirical"),
-        "hessian_vector_product": curvature.hessian_vector_product(*batch_and_net, v),
-        "gauss_newton_vector_product": curvature.gauss_newton_vector_product(*batch_and_net, v),
-        "tangent_kernel": curvature.tangent_kernel(params, trace, phi),
-        "tangent_kernel_with_other": curvature.tangent_kernel(params, trace, phi, other),
+        "hessian_diagonal": curvature.hessian_diagonal(passes),
+        "hessian_traces": curvature.hessian_traces(passes),
+        "gauss_newton_diagonal": curvature.gauss_newton_diagonal(passes),
+        "kronecker_factors": curvature.kronecker_factors(passes),
+        "empirical_kronecker_factors": curvature.kronecker_factors(passes, kind="empirical"),
+        "hessian_vector_product": curvature.hessian_vector_product(passes, v),
+        "gauss_newton_vector_product": curvature.gauss_newton_vector_product(passes, v),
+        "tangent_kernel": curvature.tangent_kernel(passes),
+        "tangent_kernel_with_other": curvature.tangent_kernel(passes, other),
     }
-
-
-NAMES = [
-    "hessian_diagonal",
-    "hessian_traces",
-    "gauss_newton_diagonal",
-    "kronecker_factors",
-    "empirical_kronecker_factors",
-    "hessian_vector_product",
-    "gauss_newton_vector_product",
-    "tangent_kernel",
-    "tangent_kernel_with_other",
-]
 
 
 def mean_square(rows):
@@ -94,8 +72,8 @@ def net_and_results(n):
     rows = OTHER % n
 
     def ours(phi, params, x, y):
-        trace, deltas = passes(params, x, y, phi)
-        return every_quantity(params, trace, deltas, y, phi, v, take(trace, rows))
+        passes = batch.passes(params, x, y, phi)
+        return every_quantity(passes, v, passes[rows])
 
     got = oracle.for_every_pair(ours, params, x, y)
     derivatives = oracle.derivatives_of_every_pair(params, x, y)
@@ -103,8 +81,13 @@ def net_and_results(n):
     return params, got, expected, derivatives
 
 
+def names():
+    passes = batch.passes(*random_net(n=2))
+    return list(jax.eval_shape(every_quantity, passes, passes.params, passes))
+
+
 @pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_every_pair_of_activations_against_autodiff(name, n):
     _, got, expected, _ = net_and_results(n)
     for i in range(len(PAIRS)):
@@ -128,24 +111,20 @@ D, K, C, N = 784, 100, 10, 256
 
 
 @pytest.fixture(scope="module")
-def digits_sized():
-    """A 784-100-10 net and 256 examples of floats like digits, in float32; and a v."""
-    random = np.random.default_rng(0)
-    params, _, _ = random_net((D, K, C), dtype="float32", scale=0.05)
-    v, _, _ = random_net((D, K, C), dtype="float32", seed=1)
-    x = jnp.asarray(random.uniform(size=(N, D)) * (random.uniform(size=(N, D)) < 0.2), jnp.float32)
-    return params, x, jnp.eye(C, dtype=jnp.float32)[random.integers(C, size=N)], v
+def digits():
+    return digits_sized((D, K, C), N)
 
 
-def test_float32_at_the_size_of_mnist(digits_sized):
+def test_float32_at_the_size_of_mnist(digits):
     """Within 1e-5 of autodiff in float64.
 
     The Hessian of 79,510 rows is too large to hold: of the diagonals, ten random entries a leaf are compared, and
     of the tangent kernel two columns.
     """
-    params, x, y, v = digits_sized
-    trace, deltas = passes(params, x, y, (relu, sigmoid))
-    got = every_quantity(params, trace, deltas, y, (relu, sigmoid), v, take(trace, OTHER))
+    params, x, y = digits
+    v = random_net((D, K, C), dtype="float32", seed=1)[0]
+    passes = batch.passes(params, x, y, (relu, sigmoid))
+    got = every_quantity(passes, v, passes[OTHER])
     assert {leaf.dtype for leaf in jax.tree.leaves(got)} == {np.dtype(np.float32)}
 
     params, x, y, v = jax.tree.map(lambda a: a.astype(jnp.float64), (params, x, y, v))
@@ -182,27 +161,21 @@ def test_float32_at_the_size_of_mnist(digits_sized):
 
 
 @pytest.mark.parametrize("name", ["hessian_diagonal", "hessian_traces", "gauss_newton_diagonal"])
-def test_no_tensor_of_units_by_units_by_examples_in_memory(digits_sized, name):
+def test_no_tensor_of_units_by_units_by_examples_in_memory(digits, name):
     """The diagonals need about the memory of x0², (n, D), and far from n·K·K."""
-    params, x, y, _ = digits_sized
-    trace, deltas = passes(params, x, y)
-    program = getattr(curvature, name).lower(params, trace, deltas, y)
+    program = getattr(curvature, name).lower(batch.passes(*digits))
     assert program.compile().memory_analysis().temp_size_in_bytes < 4 * N * (D + 3 * K)
 
 
-def test_no_jacobian_in_memory(digits_sized):
+def test_no_jacobian_in_memory(digits):
     """Beside one more of its results, the tangent kernel needs about S, (n, C, K), of both batches."""
-    params, x, y, _ = digits_sized
-    trace, _ = passes(params, x, y)
-    program = curvature.tangent_kernel.lower(params, trace, sigmoid, take(trace, OTHER))
-    memory = program.compile().memory_analysis()
+    passes = batch.passes(*digits)
+    memory = curvature.tangent_kernel.lower(passes, passes[OTHER]).compile().memory_analysis()
     assert memory.temp_size_in_bytes < memory.output_size_in_bytes + 4 * N * (C * K * 1.5 + D)
 
 
-def test_exact_kronecker_factors_hold_one_output_at_a_time(digits_sized):
-    params, x, y, _ = digits_sized
-    trace, deltas = passes(params, x, y)
-    memory = curvature.kronecker_factors.lower(params, trace, deltas, y).compile().memory_analysis()
+def test_exact_kronecker_factors_hold_one_output_at_a_time(digits):
+    memory = curvature.kronecker_factors.lower(batch.passes(*digits)).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 4 * N * (2 * D + 5 * K) + 4 * 4 * K * K
 
 
@@ -212,10 +185,10 @@ def test_in_a_scanned_training_loop():
     batches = x.reshape(3, 2, -1), y.reshape(3, 2, -1)
 
     def step(params, examples):
-        trace, deltas = passes(params, *examples)
-        gradient = batch.gradient(trace, deltas)
-        scale = curvature.gauss_newton_diagonal(params, trace, deltas, examples[1])
-        product = curvature.hessian_vector_product(params, trace, deltas, examples[1], sigmoid, gradient)
+        passes = batch.passes(params, *examples)
+        gradient = batch.gradient(passes.trace, passes.deltas)
+        scale = curvature.gauss_newton_diagonal(passes)
+        product = curvature.hessian_vector_product(passes, gradient)
         return jax.tree.map(lambda p, g, s: p - 0.1 * g / (s + 1), params, gradient, scale), product
 
     scanned, read = jax.lax.scan(step, params, batches)
@@ -227,55 +200,55 @@ def test_in_a_scanned_training_loop():
 
 def test_tangent_kernel_by_blocks_of_rows():
     """The recipe in the docstring of `tangent_kernel`."""
-    params, x, y = random_net(n=6)
-    trace, _ = passes(params, x, y)
-    u = jnp.asarray(np.random.default_rng(1).normal(size=y.shape))
+    passes = batch.passes(*random_net(n=6))
+    u = jnp.asarray(np.random.default_rng(1).normal(size=passes.y.shape))
 
-    def rows(block):
-        return jnp.einsum("nkml,ml->nk", curvature.tangent_kernel(params, block, other=trace), u)
+    def block(rows):
+        return jnp.einsum("nkml,ml->nk", curvature.tangent_kernel(passes[rows], passes), u)
 
-    blocks = jax.tree.map(lambda a: a.reshape(-1, 2, a.shape[1]), trace)
-    got = jax.lax.map(rows, blocks).reshape(u.shape)
-    assert_close(got, jnp.einsum("nkml,ml->nk", curvature.tangent_kernel(params, trace), u))
+    got = jax.lax.map(block, jnp.arange(6).reshape(-1, 2)).reshape(u.shape)
+    assert_close(got, jnp.einsum("nkml,ml->nk", curvature.tangent_kernel(passes), u))
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
 def test_saturated_units_leave_everything_finite(scale):
     params, x, y = random_net(n=5, dtype="float32")
     params = jax.tree.map(lambda a: scale * a, params)
-    trace, deltas = passes(params, x, y)
-    got = every_quantity(params, trace, deltas, y, sigmoid, params, trace)
+    passes = batch.passes(params, x, y)
+    got = every_quantity(passes, params, passes)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(got))
     assert all(np.all(leaf >= 0) for leaf in got["gauss_newton_diagonal"])
 
 
 def wrong_calls():
     """A call with one wrong argument, and what the message must say of it."""
-    params, x, y = random_net(n=5)
-    trace, deltas = passes(params, x, y)
-    net = (params, trace, deltas, y)
-    wide = trace._replace(z2=trace.z1)
-    diagonal, product, kernel = (
-        curvature.hessian_diagonal,
-        curvature.hessian_vector_product,
-        curvature.tangent_kernel,
-    )
+    passes = batch.passes(*random_net(n=5))
+    params, trace, y = passes.params, passes.trace, passes.y
+    wide = replace(passes, trace=trace._replace(z2=trace.z1))
+    product, kernel = (partial(f, passes) for f in (curvature.hessian_vector_product, curvature.tangent_kernel))
     return {
         "y": (
-            lambda: diagonal(params, trace, deltas, y[0]),
+            lambda: curvature.hessian_diagonal(replace(passes, y=y[0])),
             r"y \(one-hot\): expected float64 .*\(5, 3\), got .*\(3,\)",
         ),
         "deltas": (
-            lambda: diagonal(params, trace, take(deltas, slice(2)), y),
+            lambda: curvature.hessian_diagonal(replace(passes, deltas=passes[:2].deltas)),
             r"deltas.delta1: expected .*\(5, 4\)",
         ),
-        "trace": (lambda: curvature.hessian_traces(params, wide, deltas, y), r"trace.z2: expected .*\(5, 3\)"),
-        "phi": (lambda: diagonal(*net, phi=np.tanh), r"phi: expected an Activation or a pair"),
-        "kind": (lambda: curvature.kronecker_factors(*net, kind="sampled"), r"kind: .*'empirical', got 'sampled'"),
-        "v": (lambda: product(*net, sigmoid, params._replace(b1=y)), r"v.b1: expected .*\(4,\), got .*\(5, 3\)"),
-        "other": (lambda: kernel(params, trace, other=deltas), r"other: expected a Trace, got Deltas"),
-        "other.z1": (lambda: kernel(params, trace, other=trace._replace(z1=y)), r"other.z1: expected .*\(5, 4\)"),
-        "no batch": (lambda: kernel(params, take(trace, 0)), r"trace.x0: expected .*\(n >= 1, 5\).*got .*\(5,\)"),
+        "trace": (lambda: curvature.hessian_traces(wide), r"trace.z2: expected .*\(5, 3\)"),
+        "phi": (
+            lambda: curvature.hessian_diagonal(replace(passes, phi=np.tanh)),
+            r"phi: expected an Activation or a pair",
+        ),
+        "kind": (
+            lambda: curvature.kronecker_factors(passes, kind="sampled"),
+            r"kind: .*'empirical', got 'sampled'",
+        ),
+        "v": (lambda: product(params._replace(b1=y)), r"v.b1: expected .*\(4,\), got .*\(5, 3\)"),
+        "other": (lambda: kernel(passes.deltas), r"other: expected the Passes of batch.passes, got Deltas"),
+        "other.z2": (lambda: kernel(wide), r"trace.z2: expected .*\(5, 3\)"),
+        "no batch": (lambda: curvature.tangent_kernel(passes[0]), r"trace.x0: expected .*\(n >= 1, 5\).*\(5,\)"),
+        "not passes": (lambda: curvature.tangent_kernel(trace), r"passes: expected the Passes of .*, got Trace"),
     }
 
 

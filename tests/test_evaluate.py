@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import jaxmlp
-from jaxmlp import batch, storage
+from jaxmlp import batch
 from jaxmlp.data import datasets
 from jaxmlp.inputs.deskewing import deskewed
 from jaxmlp.inputs.edges import edge_maps
+from jaxmlp.runs import storage
 
 
 def evaluate(*arguments):

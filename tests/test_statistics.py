@@ -1,5 +1,6 @@
 """Statistics of a batch's gradients: against per-example gradients by autodiff, and where numbers are extreme."""
 
+from dataclasses import replace
 from functools import cache, partial
 
 import jax
@@ -12,8 +13,9 @@ import oracle
 from compare import assert_close
 from jaxmlp import batch, statistics
 from jaxmlp.activations import relu, sigmoid
+from jaxmlp.batch import Passes
 from jaxmlp.network import Deltas, Params, Trace
-from nets import PAIRS, random_net
+from nets import PAIRS, digits_sized, random_net, take
 
 SIZES = [1, 5]
 OTHER = np.array([3, 0, 2])  # another batch, made of some of the same examples
@@ -24,28 +26,19 @@ def weights_for(n):
     return jnp.asarray(np.random.default_rng(1).normal(size=n))
 
 
-def take(tree, rows):
-    return jax.tree.map(lambda a: a[rows], tree)
-
-
-def passes(params, x, y, phi=sigmoid):
-    trace = batch.forward(params, x, phi)
-    return trace, batch.backward(params, trace, y, phi)
-
-
-def every_statistic(trace, deltas, weights, v, other, max_norm=MAX_NORM):
+def every_statistic(passes, weights, v, other, max_norm=MAX_NORM):
     return {
-        "per_example_gradients": statistics.per_example_gradients(trace, deltas),
-        "squared_norms": statistics.squared_norms(trace, deltas),
-        "gradient_norms": statistics.gradient_norms(trace, deltas),
-        "weighted_gradient": statistics.weighted_gradient(trace, deltas, weights),
-        "clipped_gradient": statistics.clipped_gradient(trace, deltas, max_norm),
-        "second_moment": statistics.second_moment(trace, deltas),
-        "variance": statistics.variance(trace, deltas),
-        "gram": statistics.gram(trace, deltas),
-        "gram_with_other": statistics.gram(trace, deltas, other),
-        "directional": statistics.directional(trace, deltas, v),
-        "noise_scale": statistics.noise_scale(trace, deltas),
+        "per_example_gradients": statistics.per_example_gradients(passes),
+        "squared_norms": statistics.squared_norms(passes),
+        "gradient_norms": statistics.gradient_norms(passes),
+        "weighted_gradient": statistics.weighted_gradient(passes, weights),
+        "clipped_gradient": statistics.clipped_gradient(passes, max_norm),
+        "second_moment": statistics.second_moment(passes),
+        "variance": statistics.variance(passes),
+        "gram": statistics.gram(passes),
+        "gram_with_other": statistics.gram(passes, other),
+        "directional": statistics.directional(passes, v),
+        "noise_scale": statistics.noise_scale(passes),
     }
 
 
@@ -74,7 +67,7 @@ def expected_statistics(gradients, params, weights, v, other, max_norm=MAX_NORM)
         between = gradients @ gradients.T
         squared_norm = (between.sum() - np.trace(between)) / (n * (n - 1))
         covariance_trace = np.var(gradients, axis=0, ddof=1).sum()
-        expected["noise_scale"] = (covariance_trace, squared_norm, covariance_trace / squared_norm)
+        expected["noise_scale"] = (covariance_trace, squared_norm)
     return expected
 
 
@@ -86,9 +79,8 @@ def net_and_results(n):
     rows = OTHER % n
 
     def ours(phi, params, x, y):
-        trace, deltas = passes(params, x, y, phi)
-        other = take((trace, deltas), rows)
-        return every_statistic(trace, deltas, weights_for(n), v, other)
+        passes = batch.passes(params, x, y, phi)
+        return every_statistic(passes, weights_for(n), v, passes[rows])
 
     got = oracle.for_every_pair(ours, params, x, y)
     gradients = oracle.derivatives_of_every_pair(params, x, y).gradients
@@ -96,19 +88,17 @@ def net_and_results(n):
     return got, expected
 
 
-NAMES = [
-    "per_example_gradients",
-    "squared_norms",
-    "gradient_norms",
-    "weighted_gradient",
-    "clipped_gradient",
-    "second_moment",
-    "variance",
-    "gram",
-    "gram_with_other",
-    "directional",
-    "noise_scale",
-]
+def some_passes(n, phi=sigmoid, **more):
+    return batch.passes(*random_net(n=n, **more), phi)
+
+
+def names():
+    passes = some_passes(2)
+    shapes = jax.eval_shape(every_statistic, passes, weights_for(2), passes.params, passes)
+    return list(shapes)
+
+
+NAMES = names()
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -124,26 +114,27 @@ def test_every_pair_of_activations_against_autodiff(name, n):
             assert_close(ours, expected[i][name])
 
 
+def test_the_ratio_of_the_noise_scale():
+    noise = statistics.noise_scale(some_passes(5))
+    assert noise.ratio == noise.covariance_trace / noise.squared_norm
+
+
 D, K, C, N = 784, 100, 10, 256
 
 
 @pytest.fixture(scope="module")
-def digits_sized():
-    """A 784-100-10 net and 256 examples of floats like digits, in float32."""
-    random = np.random.default_rng(0)
-    params, _, _ = random_net((D, K, C), dtype="float32", scale=0.05)
-    x = jnp.asarray(random.uniform(size=(N, D)) * (random.uniform(size=(N, D)) < 0.2), jnp.float32)
-    return params, x, jnp.eye(C, dtype=jnp.float32)[random.integers(C, size=N)]
+def digits():
+    return digits_sized((D, K, C), N)
 
 
-def test_float32_at_the_size_of_mnist(digits_sized):
+def test_float32_at_the_size_of_mnist(digits):
     """Within 1e-5 of autodiff in float64, differences of two means included."""
-    params, x, y = digits_sized
-    trace, deltas = passes(params, x, y, (relu, sigmoid))
+    params, x, y = digits
+    passes = batch.passes(params, x, y, (relu, sigmoid))
     v = random_net((D, K, C), dtype="float32", seed=1)[0]
     weights = weights_for(N).astype(jnp.float32)
-    max_norm = float(jnp.median(statistics.gradient_norms(trace, deltas)))
-    got = every_statistic(trace, deltas, weights, v, take((trace, deltas), OTHER), max_norm)
+    max_norm = float(jnp.median(statistics.gradient_norms(passes)))
+    got = every_statistic(passes, weights, v, passes[OTHER], max_norm)
     assert {leaf.dtype for leaf in jax.tree.leaves(got)} == {np.dtype(np.float32)}
 
     wide = jax.tree.map(lambda a: a.astype(jnp.float64), (params, x, y))
@@ -156,14 +147,12 @@ def test_float32_at_the_size_of_mnist(digits_sized):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "per_example_gradients"])
-def test_no_gradient_per_example_in_memory(digits_sized, name):
+def test_no_gradient_per_example_in_memory(digits, name):
     """Beside its result, every statistic needs less than one gradient's memory for every 40 examples."""
-    params, x, y = digits_sized
-    trace, deltas = passes(params, x, y)
-    other = take((trace, deltas), OTHER)
+    passes = batch.passes(*digits)
     weights = jnp.ones(N, jnp.float32)
     program = jax.jit(lambda *args: every_statistic(*args)[name])
-    memory = program.lower(trace, deltas, weights, params, other).compile().memory_analysis()
+    memory = program.lower(passes, weights, passes.params, passes[OTHER]).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 4 * N * D * K / 40
 
 
@@ -173,9 +162,9 @@ def test_in_a_scanned_training_loop():
     batches = x.reshape(3, 2, -1), y.reshape(3, 2, -1)
 
     def step(params, examples):
-        trace, deltas = passes(params, *examples)
-        gradient = statistics.clipped_gradient(trace, deltas, 0.5)
-        read = statistics.gradient_norms(trace, deltas), statistics.noise_scale(trace, deltas)
+        passes = batch.passes(params, *examples)
+        gradient = statistics.clipped_gradient(passes, 0.5)
+        read = statistics.gradient_norms(passes), statistics.noise_scale(passes)
         return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient), read
 
     scanned, read = jax.lax.scan(step, params, batches)
@@ -187,63 +176,64 @@ def test_in_a_scanned_training_loop():
 
 def test_gram_by_blocks_of_rows():
     """The recipe in the docstring of `gram`."""
-    params, x, y = random_net(n=6)
-    trace, deltas = passes(params, x, y)
-    u = weights_for(6)
-    blocks = jax.tree.map(lambda a: a.reshape(-1, 2, a.shape[1]), (trace, deltas))
-    rows = jax.lax.map(lambda block: statistics.gram(*block, other=(trace, deltas)) @ u, blocks).ravel()
-    assert_close(rows, statistics.gram(trace, deltas) @ u)
+    passes, u = some_passes(6), weights_for(6)
+    rows = jax.lax.map(lambda rows: statistics.gram(passes[rows], passes) @ u, jnp.arange(6).reshape(-1, 2)).ravel()
+    assert_close(rows, statistics.gram(passes) @ u)
 
 
 # Where numbers are extreme. Of one hidden unit and one class, every gradient can be written down by hand.
 
 
 def tiny(delta1, delta2, dtype="float32", x0=3.0, x1=0.0):
-    """A trace and deltas with one input, one hidden unit, one class, of as many examples as deltas."""
+    """Passes with one input, one hidden unit, one class, of as many examples as deltas."""
     delta1, delta2 = (jnp.asarray(delta, dtype)[:, None] for delta in (delta1, delta2))
     x0, x1 = jnp.full_like(delta1, x0), jnp.full_like(delta1, x1)
-    return Trace(x0, x1, x1, x1, x1), Deltas(delta1, delta2)
+    params, _, _ = random_net((1, 1, 1), dtype=dtype)
+    return Passes(params, Trace(x0, x1, x1, x1, x1), Deltas(delta1, delta2), y=x1, phi=sigmoid)
+
+
+def gradient(passes):
+    return batch.gradient(passes.trace, passes.deltas)
 
 
 def test_a_zero_gradient():
-    trace, deltas = tiny([0, 0, 0], [0, 0, 0])
-    assert not np.any(statistics.gradient_norms(trace, deltas))
+    passes = tiny([0, 0, 0], [0, 0, 0])
+    assert not np.any(statistics.gradient_norms(passes))
     for max_norm in (0.0, 1.0, np.inf):
-        assert_close(statistics.clipped_gradient(trace, deltas, max_norm), batch.gradient(trace, deltas))
-    assert_close(statistics.variance(trace, deltas), batch.gradient(trace, deltas))
-    covariance_trace, squared_norm, ratio = statistics.noise_scale(trace, deltas)
-    assert covariance_trace == squared_norm == 0
-    assert np.isnan(ratio)
+        assert_close(statistics.clipped_gradient(passes, max_norm), gradient(passes))
+    assert_close(statistics.variance(passes), gradient(passes))
+    noise = statistics.noise_scale(passes)
+    assert noise.covariance_trace == noise.squared_norm == 0
+    assert np.isnan(noise.ratio)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("max_norm", [0.0, 1.0, np.inf])
 def test_a_gradient_that_is_not_finite_shows_in_the_clipped_mean(bad, max_norm):
-    trace, deltas = tiny([1, bad, 1], [1, 1, 1])
-    assert list(np.isnan(statistics.gradient_norms(trace, deltas))) == [False, True, False]
-    assert np.all(np.isnan(statistics.clipped_gradient(trace, deltas, max_norm).W1))
+    passes = tiny([1, bad, 1], [1, 1, 1])
+    assert list(np.isnan(statistics.gradient_norms(passes))) == [False, True, False]
+    assert np.all(np.isnan(statistics.clipped_gradient(passes, max_norm).W1))
 
 
 def test_max_norm():
-    params, x, y = random_net(n=5)
-    trace, deltas = passes(params, x, y)
-    clip = statistics.clipped_gradient
-    assert_close(clip(trace, deltas, jnp.inf), batch.gradient(trace, deltas))
-    assert_close(clip(trace, deltas, 10**6), batch.gradient(trace, deltas))
-    assert_close(clip(trace, deltas, 0), jax.tree.map(jnp.zeros_like, params))
-    assert_close(clip(trace, deltas, np.float32(0.5)), clip(trace, deltas, 0.5))
-    assert all(np.all(np.isnan(leaf)) for leaf in clip(trace, deltas, jnp.nan))
+    passes = some_passes(5)
+    clip = partial(statistics.clipped_gradient, passes)
+    assert_close(clip(jnp.inf), gradient(passes))
+    assert_close(clip(10**6), gradient(passes))
+    assert_close(clip(0), jax.tree.map(jnp.zeros_like, passes.params))
+    assert_close(clip(np.float32(0.5)), clip(0.5))
+    assert all(np.all(np.isnan(leaf)) for leaf in clip(jnp.nan))
 
 
 @pytest.mark.parametrize("size", [1e-45, 1e-37, 1e-30, 1e-20, 1.0, 1e20, 1e30, 2e37])
 def test_norms_neither_underflow_nor_overflow(size):
-    trace, deltas = tiny([size, 0, 4 * size], [0, size, 3 * size])
+    passes = tiny([size, 0, 4 * size], [0, size, 3 * size])
     expected = size * np.array([np.sqrt(10), 1, np.sqrt(16 * 10 + 9)])
     if size < np.finfo(np.float32).tiny:
         expected = np.zeros(3)
-    assert_close(statistics.gradient_norms(trace, deltas), expected, 1e-6)
+    assert_close(statistics.gradient_norms(passes), expected, 1e-6)
     if size > 1:
-        clipped = statistics.clipped_gradient(trace, deltas, 1.0)
+        clipped = statistics.clipped_gradient(passes, 1.0)
         assert np.sqrt(sum(np.sum(leaf**2) for leaf in clipped)) <= 1
 
 
@@ -251,63 +241,60 @@ def test_norms_neither_underflow_nor_overflow(size):
 def test_saturated_units_leave_everything_finite(scale):
     params, x, y = random_net(n=5, dtype="float32")
     params = jax.tree.map(lambda a: scale * a, params)
-    trace, deltas = passes(params, x, y)
-    got = every_statistic(trace, deltas, jnp.ones(5, jnp.float32), params, (trace, deltas))
-    ratio = got["noise_scale"].ratio
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(got) if leaf is not ratio)
+    passes = batch.passes(params, x, y)
+    got = every_statistic(passes, jnp.ones(5, jnp.float32), params, passes)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(got))
 
 
 def test_variance_of_equal_gradients_is_a_rounding_and_never_negative():
-    trace, deltas = tiny([0.7] * 7, [0.3] * 7, x1=0.7)  # for which the differences come out below 0
-    for variance, square in zip(
-        statistics.variance(trace, deltas), statistics.second_moment(trace, deltas), strict=True
-    ):
+    passes = tiny([0.7] * 7, [0.3] * 7, x1=0.7)  # for which the differences come out below 0
+    for variance, square in zip(statistics.variance(passes), statistics.second_moment(passes), strict=True):
         assert np.all((variance >= 0) & (variance <= 1e-6 * square))
-    assert 0 <= statistics.noise_scale(trace, deltas).covariance_trace < 1e-5
+    assert 0 <= statistics.noise_scale(passes).covariance_trace < 1e-5
 
 
 def wrong_calls():
     """Calls with one wrong argument, and what the message must say of it."""
-    params, x, y = random_net(n=5)
-    trace, deltas = passes(params, x, y)
-    short = take((trace, deltas), slice(2))
-    one = take((trace, deltas), 0)
-    narrow = trace._replace(x0=trace.x0[:, :3])
+    passes = some_passes(5)
+    params, trace, x = passes.params, passes.trace, passes.trace.x0
+    narrow = batch.passes(params._replace(W1=params.W1[:3]), x[:, :3], passes.y)
+    unequal = replace(passes, deltas=passes[:2].deltas)
     return {
         "deltas of other examples": (
-            lambda: statistics.squared_norms(trace, short[1]),
+            lambda: statistics.squared_norms(unequal),
             r"deltas.delta1: expected float64 array of shape \(5, 4\), got float64 array of shape \(2, 4\)",
         ),
         "one example": (
-            lambda: statistics.gradient_norms(*one),
-            r"trace.x0: expected .*\(n >= 1, D >= 1\).*\(5,\)",
+            lambda: statistics.gradient_norms(passes[0]),
+            r"trace.x0: expected .*\(n >= 1, 5\).*\(5,\)",
         ),
-        "no example": (lambda: statistics.variance(*take((trace, deltas), slice(0))), r"trace.x0: .*\(0, 5\)"),
+        "no example": (lambda: statistics.variance(passes[:0]), r"trace.x0: .*\(0, 5\)"),
+        "a trace": (lambda: statistics.variance(trace), r"passes: expected the Passes of .*, got Trace"),
         "weights": (
-            lambda: statistics.weighted_gradient(trace, deltas, jnp.ones((5, 1))),
+            lambda: statistics.weighted_gradient(passes, jnp.ones((5, 1))),
             r"weights: expected float64 array of shape \(5,\), got float64 array of shape \(5, 1\)",
         ),
         "weights of integers": (
-            lambda: statistics.weighted_gradient(trace, deltas, jnp.ones(5, int)),
+            lambda: statistics.weighted_gradient(passes, jnp.ones(5, int)),
             r"weights: expected float64 .*, got int64",
         ),
         "max_norm for each": (
-            lambda: statistics.clipped_gradient(trace, deltas, jnp.ones(5)),
+            lambda: statistics.clipped_gradient(passes, jnp.ones(5)),
             r"max_norm: expected .* shape \(\), got float64 array of shape \(5,\)",
         ),
         "v": (
-            lambda: statistics.directional(trace, deltas, params._replace(W2=params.W2.T)),
+            lambda: statistics.directional(passes, params._replace(W2=params.W2.T)),
             r"v.W2: expected float64 array of shape \(4, 3\), got float64 array of shape \(3, 4\)",
         ),
-        "v a flat array": (lambda: statistics.directional(trace, deltas, x), r"v.W1: expected .*, got NoneType"),
-        "other a trace": (lambda: statistics.gram(trace, deltas, trace), r"other: expected a pair .*, got Trace"),
+        "v a flat array": (lambda: statistics.directional(passes, x), r"v.W1: expected .*, got NoneType"),
+        "other a trace": (lambda: statistics.gram(passes, trace), r"other: expected the Passes of .*, got Trace"),
         "other of another net": (
-            lambda: statistics.gram(trace, deltas, (narrow, deltas)),
-            r"other\[0\].x0: expected float64 array of shape \(m >= 1, 5\), got float64 array of shape \(5, 3\)",
+            lambda: statistics.gram(passes, narrow),
+            r"other.params.W1: expected float64 array of shape \(5, 4\), got float64 array of shape \(3, 4\)",
         ),
         "other that disagrees on m": (
-            lambda: statistics.gram(trace, deltas, (short[0], deltas)),
-            r"other\[1\].delta1: expected float64 array of shape \(2, 4\)",
+            lambda: statistics.gram(passes, unequal),
+            r"deltas.delta1: expected float64 array of shape \(5, 4\), got float64 array of shape \(2, 4\)",
         ),
     }
 
@@ -326,10 +313,11 @@ def test_derivatives_where_one_gradient_is_zero():
     others = np.array([0, 1, 3, 4])
 
     def norms(params, x, y):
-        return jnp.sum(statistics.gradient_norms(*passes(params, x, y)))
+        return jnp.sum(statistics.gradient_norms(batch.passes(params, x, y)))
 
     def clipped(params, x, y, max_norm):
-        return len(x) * ravel_pytree(statistics.clipped_gradient(*passes(params, x, y), max_norm))[0]
+        passes = batch.passes(params, x, y)
+        return len(x) * ravel_pytree(statistics.clipped_gradient(passes, max_norm))[0]
 
     assert_close(jax.grad(norms)(params, x, y), jax.grad(norms)(params, x[others], y[others]))
     got = jax.jacfwd(clipped)(params, x, y, MAX_NORM)
@@ -342,12 +330,11 @@ def test_derivatives_where_one_gradient_is_zero():
 
 
 def test_the_derivative_where_a_gradient_is_tiny_and_stays_as_it_is():
-    params, x, y = random_net(n=3)
-    trace, deltas = passes(params, x, y)
-    tiny = jax.tree.map(lambda delta: delta.at[1].multiply(1e-200), deltas)
+    passes = some_passes(3)
+    tiny = jax.tree.map(lambda delta: delta.at[1].multiply(1e-200), passes.deltas)
 
-    def slope(gradient):
-        return jax.grad(lambda d: jnp.sum(ravel_pytree(gradient(trace, d))[0]))(tiny)
+    def slope(function):
+        return jax.grad(lambda d: jnp.sum(ravel_pytree(function(replace(passes, deltas=d)))[0]))(tiny)
 
-    clipped, plain = slope(lambda *batch: statistics.clipped_gradient(*batch, MAX_NORM)), slope(batch.gradient)
+    clipped, plain = slope(lambda passes: statistics.clipped_gradient(passes, MAX_NORM)), slope(gradient)
     assert_close(take(clipped, 1), take(plain, 1))

@@ -149,12 +149,12 @@ def test_a_set_of_other_images_and_classes_from_training_to_evaluation(tmp_path)
     options = ["--data_dir=.", "--run_dir=run", "--batch_size=5", "--epochs=2"]
     done = train(*options, "--edges", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: --edges: expected False unless height and width are even, got True, for 5x9\n"
+    assert done.stderr == "error: --edges: expected False for images without an even height and width, got True, for 5x9\n"
     assert not (tmp_path / "run").exists()
     done = train(*options, "--deskew", "--elastic=5", "--rotation=5", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert (
-        "data: 50 training, 10 validation and 20 test images of 5x9, made upright\nnetwork: 45-30-4" in done.stdout
+        "data: 50 training, 10 validation and 20 test images of 5x9, seen upright\nnetwork: 45-30-4" in done.stdout
     )
     command = [sys.executable, "-m", "jaxmlp.evaluate", "--run_dir=run", "--split=test", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=ENVIRONMENT)

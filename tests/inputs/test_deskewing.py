@@ -1,13 +1,12 @@
 """Digits made upright: against SciPy, with a slope that NumPy fits, and by the moments that remain."""
 
-import jax
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from jaxmlp.data import datasets, deskewing
-from jaxmlp.data.datasets import Dataset, Split
-from jaxmlp.inputs.deskewing import deskewed, deskewed_dataset
+from jaxmlp.data import datasets
+from jaxmlp.inputs import deskewing
+from jaxmlp.inputs.deskewing import deskewed
 
 IMAGES = datasets.load().test.images[:40]
 
@@ -65,15 +64,6 @@ def test_one_row_of_ink_stays_though_its_mean_is_rounded():
     images = np.zeros((200, 9, 9), np.uint8)
     images[np.arange(200), rng.integers(9, size=200)] = rng.integers(0, 256, (200, 9))
     np.testing.assert_array_equal(deskewed(images), images)
-
-
-def test_every_part_of_a_data_set():
-    rng = np.random.default_rng(1)
-    parts = [Split(rng.integers(0, 256, (n, 6, 6), np.uint8), np.arange(n, dtype=np.uint8)) for n in (4, 3, 2)]
-    ours = deskewed_dataset(Dataset(*parts, 4, {"a": "b"}))
-    want = Dataset(*(Split(deskewed(images), labels) for images, labels in parts), 4, {"a": "b"})
-    assert jax.tree.all(jax.tree.map(np.array_equal, ours, want))
-    assert not np.array_equal(ours.test.images, parts[2].images)
 
 
 @pytest.mark.parametrize(

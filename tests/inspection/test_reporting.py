@@ -8,6 +8,8 @@ pytest.importorskip("matplotlib")
 
 from jaxmlp.data import DataError
 from jaxmlp.inspection import reporting
+from jaxmlp.runs import files
+from jaxmlp.runs.files import FileError
 from jaxmlp.runs.run import read_run
 from jaxmlp.runs.run_directory import RunError
 
@@ -19,8 +21,18 @@ def copy(trained_run, tmp_path):
 
 def test_a_place_that_cannot_be_written(copy):
     (copy / "report").write_text("in the way")
-    with pytest.raises(RunError, match="report: expected to make this folder, got File exists"):
+    with pytest.raises(FileError, match="report: expected a folder to write in, got File exists"):
         reporting.write_comparison([copy])
+
+
+def test_a_picture_that_cannot_be_written_is_named(copy, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", fail)
+    with pytest.raises(FileError, match=r"comparison\.png: expected to write \d+ bytes, got No space left on device"):
+        reporting.write_comparison([copy])
+    assert not list((copy / "report").iterdir())
 
 
 def test_other_runs_or_data_that_cannot_be_read(copy, few_digits, tmp_path):
@@ -50,5 +62,5 @@ def test_a_network_of_edges_of_upright_digits_is_shown_such(edges_run, few_digit
     last = read_run(copy).history[-1]
     page = reporting.write_report(copy, few_digits, []).read_text()
     assert f"{last.validation_errors} errors in 100 validation images" in page
-    assert "The network saw them upright. It saw their edges." in page
+    assert "The network saw them upright. The network saw them as edges." in page
     assert "Its quarters are maps of edges: " in page

@@ -11,7 +11,7 @@ from jaxmlp.inputs.deskewing import deskewed
 from jaxmlp.inputs.edges import edge_maps
 from jaxmlp.inputs.view import View
 from jaxmlp.inspection import scoring
-from jaxmlp.inspection.scoring import Mistake, Scores
+from jaxmlp.inspection.scoring import Mistake, NetworkError, Scores
 from jaxmlp.network import Params
 from jaxmlp.runs.storage import Network
 from jaxmlp.training.validation import evaluate
@@ -82,7 +82,7 @@ def test_refuses_data_of_another_size_or_with_more_classes():
 
 
 def test_refuses_outputs_that_are_not_finite():
-    with pytest.raises(DataError, match=r"expected finite outputs, got \[nan, .* for image 0"):
+    with pytest.raises(NetworkError, match=r"^the network: expected finite outputs, got \[nan, .* for image 0"):
         scoring.outputs(NETWORK._replace(params=PARAMS._replace(b2=PARAMS.b2.at[0].set(jnp.nan))), SPLIT.images)
 
 
@@ -97,24 +97,40 @@ def test_gradient_norms_against_the_gradients_written_out(edges):
     delta1 = (delta2 @ W2.T) * (z1 > 0)
     leaves = (x0[:, :, None] * delta1[:, None], delta1, x1[:, :, None] * delta2[:, None], delta2)
     want = np.sqrt(sum((leaf.reshape(N, -1) ** 2).sum(axis=1) for leaf in leaves))
-    got = scoring.gradient_norms(NETWORK._replace(edges=edges), Split(SPLIT.images.reshape(N, 2, 10), SPLIT.labels))
+    network = NETWORK._replace(view=View(edges=edges))
+    got = scoring.gradient_norms(network, Split(SPLIT.images.reshape(N, 2, 10), SPLIT.labels))
     np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
 def test_edge_maps_for_a_network_of_such():
-    network, split = NETWORK._replace(edges=True), Split(SPLIT.images.reshape(N, 2, 10), SPLIT.labels)
+    network, split = NETWORK._replace(view=View(edges=True)), Split(SPLIT.images.reshape(N, 2, 10), SPLIT.labels)
     x2 = by_hand(np.asarray(edge_maps(split.images / 255)).reshape(N, D))
     np.testing.assert_allclose(scoring.outputs(network, split.images), x2, rtol=1e-12)
-    reported = evaluate(PARAMS, *split, PHI, edges=True)
+    reported = evaluate(PARAMS, *split, PHI, network.view)
     assert reported.errors == (x2.argmax(1) != SPLIT.labels).sum()
-    with pytest.raises(DataError, match=r"^the network: expected images of an even height and width, got 4x5$"):
-        scoring.score(network, SPLIT, "here")
+    odd = Split(SPLIT.images.reshape(N, 5, 4), SPLIT.labels)
+    with pytest.raises(NetworkError, match=r"^the network \(--edges\): expected images of an even .*, got 5x4$"):
+        scoring.score(network, odd, "here")
 
 
 def test_upright_digits_for_a_network_of_such(scores):
-    network = NETWORK._replace(deskew=True)
+    network = NETWORK._replace(view=View(deskew=True))
     upright = Split(deskewed(SPLIT.images), SPLIT.labels)
     np.testing.assert_array_equal(scoring.outputs(network, SPLIT.images), scoring.outputs(NETWORK, upright.images))
     norms = scoring.gradient_norms(network, SPLIT)
     np.testing.assert_array_equal(norms, scoring.gradient_norms(NETWORK, upright))
     assert not np.allclose(norms, scoring.gradient_norms(NETWORK, SPLIT))
+
+
+def test_a_committee_is_the_mean_of_its_outputs(scores):
+    other = Scores(scores.labels, scores.outputs[:, ::-1], scores.losses)
+    mean = scoring.committee([scores, other])
+    np.testing.assert_allclose(mean.outputs, (scores.outputs + scores.outputs[:, ::-1]) / 2, rtol=1e-12)
+    y = scores.labels[:, None] == np.arange(C)
+    np.testing.assert_allclose(mean.losses, ((mean.outputs - y) ** 2).sum(1) / 2, rtol=1e-12)
+
+
+def test_a_committee_of_unequal_networks_is_refused(scores):
+    narrow = Scores(scores.labels, scores.outputs[:, :2], scores.losses)
+    with pytest.raises(NetworkError, match=r"^the committee: expected the same number .*, got 2 and 3$"):
+        scoring.committee([scores, narrow])

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxmlp.network import Params
-from jaxmlp.runs import checkpoint
+from jaxmlp.runs import checkpoint, files
 from jaxmlp.runs.checkpoint import CheckpointError
+from jaxmlp.runs.files import FileError
 
 TREE = {"params": Params(jnp.arange(6.0).reshape(2, 3), jnp.ones(3), jnp.zeros((3, 1), jnp.float32), jnp.ones(1))}
 
@@ -79,14 +80,14 @@ def test_any_bytes_are_refused(tmp_path_factory, content):
 @given(st.binary(max_size=300))
 def test_bytes_with_a_right_checksum_are_refused_if_they_are_no_checkpoint(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "forged.npz"
-    checkpoint.replace(path, checkpoint.sealed(content + b"\0\0"))
+    files.replace(path, checkpoint.sealed(content + b"\0\0"))
     refused(path)
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, format=np.int32(checkpoint.FORMAT), evil=np.array([print], dtype=object))
-    checkpoint.replace(path, checkpoint.sealed(path.read_bytes()))
+    files.replace(path, checkpoint.sealed(path.read_bytes()))
     assert "allow_pickle=False" in refused(path)
 
 
@@ -142,7 +143,7 @@ def test_a_failure_leaves_the_old_file_and_no_temporary(path, monkeypatch, faili
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, failing, fail)
-    with pytest.raises(CheckpointError, match=r"expected to write \d+ bytes, got No space left on device"):
+    with pytest.raises(FileError, match=r"expected to write \d+ bytes, got No space left on device"):
         checkpoint.save(path, {"a": np.ones(3)})
     monkeypatch.undo()
     assert "params.W1" in checkpoint.load(path)

@@ -6,51 +6,50 @@ import numpy as np
 import pytest
 
 import jaxmlp
+from jaxmlp import View
 from jaxmlp.activations import relu, sigmoid
 from jaxmlp.runs import checkpoint, storage
 from jaxmlp.runs.checkpoint import CheckpointError
+from jaxmlp.runs.run_directory import RunWarning
 
 PARAMS = jaxmlp.Params(*(np.full(shape, 0.5) for shape in ((4, 3), 3, (3, 2), 2)))
 
 
-def test_what_is_saved_is_read_again(tmp_path, capsys):
+def test_what_is_saved_is_read_again(tmp_path):
     jaxmlp.save(tmp_path / "net.npz", PARAMS, "relu,sigmoid")
     params, phi = jaxmlp.load(tmp_path / "net.npz")
     assert all(np.array_equal(ours, given) for ours, given in zip(params, PARAMS, strict=True))
     assert phi == (relu, sigmoid)
-    assert storage.read(tmp_path / "net.npz")[2:] == (False, False)
-    assert capsys.readouterr().err == ""
+    assert storage.read(tmp_path / "net.npz").view == View()
 
 
 @pytest.mark.parametrize(
-    ("deskew", "edges", "flags", "inputs", "arguments"),
+    ("view", "code"),
     [
-        (True, False, "--deskew", "(data.deskewing.deskewed(images) / 255)", "deskew=True"),
-        (False, True, "--edges", "data.edges.edge_maps(images / 255)", "edges=True"),
-        (
-            True,
-            True,
-            "--deskew --edges",
-            "data.edges.edge_maps(data.deskewing.deskewed(images) / 255)",
-            "deskew=True, edges=True",
-        ),
+        (View(deskew=True), "View(deskew=True)"),
+        (View(edges=True), "View(edges=True)"),
+        (View(deskew=True, edges=True), "View(deskew=True, edges=True)"),
     ],
 )
-def test_a_network_of_other_inputs_than_pixels_says_so(tmp_path, capsys, deskew, edges, flags, inputs, arguments):
+def test_a_network_of_other_inputs_than_pixels_says_so(tmp_path, view, code):
     file = tmp_path / "net.npz"
-    jaxmlp.save(file, PARAMS, deskew=deskew, edges=edges)
-    assert storage.read(file)[2:] == (deskew, edges)
-    assert capsys.readouterr().err == ""
-    jaxmlp.load(file)
-    assert capsys.readouterr().err == (
-        f"warning: {file}: trained with {flags}: give it {inputs}.reshape(n, -1), and save it with {arguments}\n"
+    jaxmlp.save(file, PARAMS, view=view)
+    assert storage.read(file).view == view
+    with pytest.warns(RunWarning) as warnings:
+        jaxmlp.load(file)
+    (warning,) = warnings
+    assert str(warning.message) == (
+        f"{file}: trained on other inputs than pixels: give it jaxmlp.{code}.x0(images), and save it so"
     )
+    assert warning.filename == __file__
 
 
 def test_a_file_older_than_that(tmp_path):
     file = tmp_path / "net.npz"
     checkpoint.save(file, {**checkpoint.flatten({"params": PARAMS}), "phi": np.asarray("tanh")})
-    assert storage.read(file)[2:] == (False, False)
+    assert storage.read(file).view == View()
+    checkpoint.save(file, {**checkpoint.load(file), "deskew": np.asarray(True)})  # before edges
+    assert storage.read(file).view == View(deskew=True)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +57,8 @@ def test_a_file_older_than_that(tmp_path):
     [
         {"phi": "cosine"},
         {"phi": (relu, sigmoid)},  # as `load` gives it
-        {"deskew": "False"},
-        {"deskew": None},
-        {"edges": 1},
+        {"view": "edges"},
+        {"view": None},
         {"params": PARAMS._replace(b2=np.ones(3))},
         {"params": jax.tree.map(jnp.bfloat16, PARAMS)},
     ],

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 import jaxmlp
-from jaxmlp.runs import checkpoint, files, run_directory, trainer
+from jaxmlp.inputs.view import View
+from jaxmlp.runs import checkpoint, run_directory, run_writer, storage, trainer
 from jaxmlp.runs.checkpoint import CheckpointError
-from jaxmlp.runs.run_directory import RunError
+from jaxmlp.runs.files import FileError
+from jaxmlp.runs.run import read_run
+from jaxmlp.runs.run_directory import RunError, RunWarning
 from jaxmlp.runs.stopping import Stopped, StopRequest
 from jaxmlp.training.config import Config, ConfigError
 
@@ -37,7 +40,7 @@ def train(path, few_digits, config=CONFIG, stop=None):
     trainer.train(config, few_digits, path, FLAGS, stop or StopRequest())
 
 
-def files(path):
+def left_by(path):
     """All that a run leaves, without its times."""
     arrays = {p.name: checkpoint.load(p) for p in path.glob("*.npz")}
     for saved in arrays.values():
@@ -51,7 +54,7 @@ def timeless(rows):
 
 
 def assert_same(a, b):
-    np.testing.assert_equal(files(a), files(b))
+    np.testing.assert_equal(left_by(a), left_by(b))
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +170,8 @@ def test_checkpoints_are_in_the_order_of_their_epochs(copy):
 
 def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_directory.time, "strftime", lambda form: "20261125-120000")
-    folders = [str(run_directory.fresh("quick")) for _ in range(3)]
+    monkeypatch.setattr(run_writer.time, "strftime", lambda form: "20261125-120000")
+    folders = [str(run_writer.fresh("quick")) for _ in range(3)]
     assert folders == [f"runs/20261125-120000-quick{more}" for more in ("", "-2", "-3")]
     assert all(os.path.isdir(folder) for folder in folders)
 
@@ -209,15 +212,29 @@ def test_another_flag_is_refused_by_name(copy, few_digits, name, value):
     assert {p: p.read_bytes() for p in copy.iterdir()} == before
 
 
+def forget(file, names):
+    """Rewrite a checkpoint without these arrays."""
+    checkpoint.save(file, {name: array for name, array in checkpoint.load(file).items() if name not in names})
+
+
 def test_a_run_older_than_a_flag_goes_on_with_its_default(whole, copy, few_digits):
-    said = json.loads((copy / "config.json").read_text())
-    del said["config"]["deskew"]
-    (copy / "config.json").write_text(json.dumps(said))
+    """Its config and its checkpoints know nothing of it."""
+    view = ("deskew", "edges")
+    recorded = json.loads((copy / "config.json").read_text())
+    for name in view:
+        del recorded["config"][name]
+    (copy / "config.json").write_text(json.dumps(recorded))
     (copy / "checkpoint-000003.npz").unlink()
+    for file in copy.glob("*.npz"):
+        forget(file, view)
+    assert storage.read(copy).view == View()
+    assert read_run(copy).network.view == View()
     with pytest.raises(ConfigError, match=r"^deskew: expected False, "):
         train(copy, few_digits, Config(**{**vars(CONFIG), "deskew": True}))
     train(copy, few_digits)
-    assert_same(whole, copy)
+    np.testing.assert_equal(left_by(copy)[1:], left_by(whole)[1:])
+    last = "checkpoint-000003.npz"
+    np.testing.assert_equal(left_by(copy)[0][last], left_by(whole)[0][last])
 
 
 def test_fewer_epochs_are_refused(copy, few_digits):
@@ -244,25 +261,25 @@ def test_other_data_are_refused(copy, few_digits, tmp_path):
         train(copy, other)
 
 
-def test_another_machine_is_warned_of(copy, few_digits, capsys):
+def test_another_machine_is_warned_of(copy, few_digits):
     said = json.loads((copy / "config.json").read_text())
     said["environment"] |= {"jaxlib": "0.0.1", "CPU count": 96, "git revision": "another"}
     (copy / "config.json").write_text(json.dumps(said))
-    train(copy, few_digits)
-    warnings = capsys.readouterr().err.splitlines()
-    assert len(warnings) == 2
-    assert "jaxlib was 0.0.1, is " in warnings[0]
-    assert "CPU count was 96, is " in warnings[1]
+    with pytest.warns(RunWarning) as warnings:
+        train(copy, few_digits)
+    jaxlib, cpus = (str(warning.message) for warning in warnings)
+    assert jaxlib.startswith(f"{copy}: jaxlib was 0.0.1, is ")
+    assert cpus.startswith(f"{copy}: CPU count was 96, is ")
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(whole, copy, few_digits, capsys):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(whole, copy, few_digits):
     last = copy / "checkpoint-000003.npz"
     last.write_bytes(last.read_bytes()[:-1000])
     (copy / "checkpoint-000004.npz.tmp").write_bytes(b"torn")
     with (copy / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 4, "train_lo')  # a torn row
-    train(copy, few_digits)
-    assert f"warning: {last}: expected a whole checkpoint" in capsys.readouterr().err
+    with pytest.warns(RunWarning, match=f"^{last}: expected a whole checkpoint"):
+        train(copy, few_digits)
     assert_same(whole, copy)
     assert not list(copy.glob("*.tmp"))
 
@@ -270,12 +287,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(whole, copy,
 def test_with_no_whole_checkpoint_it_is_an_error(copy, few_digits):
     for path in copy.glob("checkpoint-*.npz"):
         path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match="expected a checkpoint that can be used, got 2 that cannot"):
+    unusable = pytest.raises(CheckpointError, match="expected a checkpoint that can be used, got 2 that cannot")
+    with pytest.warns(RunWarning) as warnings, unusable:
         train(copy, few_digits)
+    assert len(warnings) == 2
 
 
 def test_a_second_writer_is_refused(whole, few_digits):
-    with run_directory.opened(whole), pytest.raises(RunError, match="only writer"):
+    with run_writer.opened(whole), pytest.raises(RunError, match="only writer"):
         train(whole, few_digits)
 
 
@@ -284,7 +303,7 @@ def test_a_file_system_without_locks_is_no_other_writer(tmp_path, few_digits, mo
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(RunError, match="expected a folder with locks, got No locks available"):
+    with pytest.raises(FileError, match="expected a folder with locks, got No locks available"):
         train(tmp_path / "run", few_digits)
 
 
@@ -328,7 +347,7 @@ def test_a_temporary_file_of_somebody_else_in_a_run_is_kept(copy, few_digits):
 
 def test_a_file_for_a_folder(tmp_path, few_digits):
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="expected a folder to write in, got File exists"):
+    with pytest.raises(FileError, match="expected a folder to write in, got File exists"):
         train(tmp_path / "file", few_digits)
 
 
@@ -345,12 +364,12 @@ def test_a_run_without_its_row_file_gets_it_again(copy, whole, few_digits):
     assert_same(whole, copy)
 
 
-def test_load_gives_the_parameters_of_the_newest_checkpoint(whole, copy, capsys):
+def test_load_gives_the_parameters_of_the_newest_checkpoint(whole, copy):
     params, (hidden, output) = jaxmlp.load(whole)
     saved = checkpoint.load(whole / "checkpoint-000003.npz")
     assert all((getattr(params, leaf) == saved[f"params.{leaf}"]).all() for leaf in params._fields)
     assert (hidden, output) == (jaxmlp.activations.tanh, jaxmlp.activations.sigmoid)
     (copy / "checkpoint-000003.npz").write_bytes(b"")
-    older, _ = jaxmlp.load(copy)
+    with pytest.warns(RunWarning, match="expected a whole checkpoint"):
+        older, _ = jaxmlp.load(copy)
     np.testing.assert_array_equal(older.W1, checkpoint.load(copy / "checkpoint-000002.npz")["params.W1"])
-    assert "warning" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 
 from jaxmlp import activations, batch, network
 from jaxmlp.training import blocked, optimizers
+from jaxmlp.training.config import Config
 
 D, C = 12, 3
 OPTIMIZERS = {
@@ -115,14 +116,27 @@ def test_an_optimizer_that_is_not_linear_is_refused():
 @pytest.mark.parametrize(
     ("hidden", "batch_size", "momentum", "S"),
     [
-        (100, 10, False, 8),
-        (100, 10, True, 1),
-        (100, 1, False, 1),
-        (300, 1, False, 80),
-        (300, 10, True, 8),
-        (800, 128, False, 1),
-        (30, 10, False, 1),
+        (100, 10, 0.0, 8),
+        (100, 10, 0.9, 1),
+        (100, 1, 0.0, 1),
+        (300, 1, 0.0, 80),
+        (300, 10, 0.9, 8),
+        (800, 128, 0.0, 1),
+        (30, 10, 0.0, 1),
     ],
 )
 def test_blocks_where_they_were_measured_to_win(hidden, batch_size, momentum, S):
-    assert blocked.batches_per_block(hidden, batch_size, momentum) == S
+    config = Config(hidden=hidden, batch_size=batch_size, momentum=momentum)
+    assert blocked.batches_per_block(config, "cpu") == S
+    assert blocked.batches_per_block(config, "gpu") == 1
+
+
+def test_blocks_that_are_asked_for():
+    assert blocked.batches_per_block(Config(hidden=30, batches_per_block=5), "gpu") == 5
+    assert blocked.batches_per_block(Config(hidden=100, batches_per_block=1), "cpu") == 1
+
+
+@pytest.mark.parametrize("option", [{"optimizer": "adam"}, {"log_noise_scale": True}, {"edges": True}, {"mixup": 0.3}])
+def test_no_blocks_for_what_cannot_go_in_them(option):
+    assert blocked.batches_per_block(Config(hidden=100, **option), "cpu") == 1
+    assert blocked.batches_per_block(Config(hidden=100, clip_norm=0.1), "cpu") == 8

@@ -2,12 +2,10 @@
 
 from dataclasses import FrozenInstanceError, fields
 
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from jaxmlp import activations
-from jaxmlp.inputs.distortions import Distortion
+from jaxmlp.inputs.view import View
 from jaxmlp.training.config import Config, ConfigError
 
 
@@ -77,23 +75,8 @@ def test_adam_takes_no_momentum(option, message):
 def test_only_plain_sgd_goes_in_blocks(option):
     with pytest.raises(ConfigError, match=r"^batches_per_block: expected 0 or 1, or sgd without .*, got 2"):
         Config(batches_per_block=2, **option)
-    assert Config(hidden=100, **option).block_size("cpu") == 1
-    assert Config(hidden=100, clip_norm=0.1).block_size("cpu") == Config(hidden=100).block_size("cpu") > 1
-
-
-def test_blocks_are_chosen_on_a_cpu_and_only_there():
-    assert Config(hidden=100).block_size("cpu") == 8
-    assert Config(hidden=100).block_size("gpu") == 1
-    assert Config(hidden=30).block_size("cpu") == 1
-    assert Config(hidden=30, batches_per_block=5).block_size("gpu") == 5
-
-
-def test_halves_are_chosen_for_large_batches_on_a_cpu_of_several_cores():
-    assert Config(hidden=128, batch_size=64).halves("cpu", 2)
-    for option in ({"batch_size": 62}, {"batch_size": 65}, {"hidden": 129}, {"log_noise_scale": True}):
-        assert not Config(**{"hidden": 128, "batch_size": 64, **option}).halves("cpu", 2)
-    assert not Config(hidden=128, batch_size=64).halves("cpu", 1)
-    assert not Config(hidden=128, batch_size=64).halves("gpu", 2)
+    assert not Config(**option).blockable
+    assert Config(clip_norm=0.1).blockable
 
 
 def test_one_example_has_no_noise_scale():
@@ -103,8 +86,32 @@ def test_one_example_has_no_noise_scale():
 
 def test_every_field_says_what_it_is_and_what_it_may_be():
     for f in fields(Config):
-        assert set(f.metadata) == {"help", "expected", "valid"}
+        assert set(f.metadata) - {"transform"} == {"help", "expected", "valid"}
         assert f.metadata["help"]
+
+
+def test_its_view_is_what_the_network_is_shown():
+    assert Config().view == View()
+    assert Config(hidden=5, deskew=True).view == View(deskew=True)
+    assert Config(deskew=True, edges=True).view == View(deskew=True, edges=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "message"),
+    [
+        ({"batch_size": 501}, (500, 28, 28), "batch_size: expected at most the 500 training examples, got 501"),
+        (
+            {"edges": True},
+            (500, 5, 9),
+            "edges: expected False for images without an even height and width, got True, for 5x9",
+        ),
+    ],
+)
+def test_data_that_it_does_not_fit(options, shape, message):
+    with pytest.raises(ConfigError) as caught:
+        Config(**options).check_data(shape)
+    assert str(caught.value) == message
+    Config().check_data(shape)
 
 
 def test_a_config_is_frozen():
@@ -113,41 +120,8 @@ def test_a_config_is_frozen():
 
 
 def test_phi_is_one_activation_or_hidden_and_output():
-    assert Config(phi="tanh").activation() == (activations.tanh, activations.tanh)
-    assert Config(phi="relu,sigmoid").activation() == (activations.relu, activations.sigmoid)
-
-
-@pytest.mark.parametrize(
-    ("options", "step"),
-    [
-        ({}, -2.0),
-        ({"momentum": 0.5, "nesterov": True}, -3.0),
-        ({"weight_decay": 0.25}, -2.25),
-        ({"optimizer": "adam", "epsilon": 1.0}, -2.0 / 3.0),
-    ],
-)
-def test_the_optimizer_is_the_one_of_the_options(options, step):
-    """The first step from 1 along a gradient of 2, at learning rate 1."""
-    optimizer = Config(**options).make_optimizer()
-    weight = jnp.ones((1, 1))
-    after, _ = optimizer.update(2 * weight, optimizer.init(weight), weight, jnp.asarray(1.0))
-    assert after[0, 0] - 1 == pytest.approx(step)
-
-
-def test_an_image_is_distorted_as_the_flags_say():
-    assert Config().distortion() is None
-    amounts = {"rotation": 10.0, "scale": 0.1, "shear": 0.2, "shift": 1.5}
-    assert Config(elastic=30.0, elastic_sigma=4.0, **amounts).distortion() == Distortion(30.0, 4.0, **amounts)
-    assert Config(shift=1.0).distortion() == Distortion(alpha=0.0, shift=1.0)
-
-
-def test_distortions_weaken_linearly_to_their_end():
-    config = Config(epochs=5, shift=1.0, distortion_end=0.2)
-    np.testing.assert_allclose(
-        [config.distortion_strength(e) for e in range(5)], [1, 0.8, 0.6, 0.4, 0.2], rtol=1e-6
-    )
-    assert Config(epochs=1, shift=1.0, distortion_end=0.2).distortion_strength(0) == 1
-    assert {Config(epochs=3).distortion_strength(e) for e in range(3)} == {1}
+    assert Config(phi="tanh").activation == (activations.tanh, activations.tanh)
+    assert Config(phi="relu,sigmoid").activation == (activations.relu, activations.sigmoid)
 
 
 def test_a_batch_of_one_has_nothing_to_mix():

@@ -6,7 +6,7 @@ import pytest
 
 from jaxmlp import network
 from jaxmlp.data import datasets
-from jaxmlp.inputs.deskewing import deskewed_dataset
+from jaxmlp.inputs.view import View
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config, ConfigError
 
@@ -78,17 +78,17 @@ def test_a_run_that_diverges_stops_at_its_epoch(dataset):
 
 
 @pytest.mark.parametrize(("cores", "halves"), [(1, False), (2, True)])
-def test_the_epoch_is_compiled_in_halves_where_config_says_so(dataset, monkeypatch, cores, halves):
+def test_the_epoch_is_compiled_as_it_is_tuned_for_this_machine(dataset, monkeypatch, cores, halves):
     compiled, real = [], loop.train_epoch.lower
 
     class Recorder:
         @staticmethod
-        def lower(*arguments, settings):
-            compiled.append(settings.halves)
-            return real(*arguments, settings=settings)
+        def lower(*arguments, tuning, **more):
+            compiled.append(tuning.halves)
+            return real(*arguments, tuning=tuning, **more)
 
     monkeypatch.setattr(loop, "train_epoch", Recorder)
-    monkeypatch.setattr(loop.environment, "cpu_count", lambda: cores)
+    monkeypatch.setattr(loop, "cpu_count", lambda: cores)
     monkeypatch.setattr(loop.jax, "default_backend", lambda: "cpu")
     loop.prepare(Config(hidden=8, batch_size=64), dataset)
     assert compiled == [halves]
@@ -96,7 +96,7 @@ def test_the_epoch_is_compiled_in_halves_where_config_says_so(dataset, monkeypat
 
 def test_upright_digits_are_trained_on_validated_and_tested(dataset):
     upright = loop.prepare(Config(**{**vars(CONFIG), "deskew": True}), dataset)
-    by_hand = loop.prepare(CONFIG, deskewed_dataset(dataset))
+    by_hand = loop.prepare(CONFIG, dataset.map_images(View(deskew=True).prepare))
     (ours, record), (theirs, expected) = next(loop.fit(upright)), next(loop.fit(by_hand))
     assert record[:5] == expected[:5]
     assert upright.test(ours.params).loss == by_hand.test(theirs.params).loss

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmlp.network import Params
-from jaxmlp.training.optimizers import Schedule, adam, sgd
+from jaxmlp.training.config import Config
+from jaxmlp.training.optimizers import Schedule, adam, optimizer_of, schedule_of, sgd
 
 STEPS = 5
 
@@ -77,6 +78,29 @@ def test_update_keeps_types_so_that_a_scan_can_carry_them(optimizer):
     assert jax.tree.map(lambda a: (a.shape, a.dtype), after) == jax.tree.map(
         lambda a: (a.shape, a.dtype), (params, state)
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "step"),
+    [
+        ({}, -2.0),
+        ({"momentum": 0.5, "nesterov": True}, -3.0),
+        ({"weight_decay": 0.25}, -2.25),
+        ({"optimizer": "adam", "epsilon": 1.0}, -2.0 / 3.0),
+    ],
+)
+def test_the_optimizer_is_the_one_of_the_options(options, step):
+    """The first step from 1 along a gradient of 2, at learning rate 1."""
+    optimizer = optimizer_of(Config(**options))
+    weight = jnp.ones((1, 1))
+    after, _ = optimizer.update(2 * weight, optimizer.init(weight), weight, jnp.asarray(1.0))
+    assert after[0, 0] - 1 == pytest.approx(step)
+
+
+def test_the_schedule_is_the_one_of_the_options():
+    assert schedule_of(Config(learning_rate=2.0, epochs=3), steps=7) == Schedule(2.0, total=21)
+    config = Config(learning_rate=2.0, epochs=3, schedule="cosine", warmup_epochs=1)
+    assert schedule_of(config, steps=7) == Schedule(2.0, total=21, warmup=7, cosine=True)
 
 
 def test_constant_schedule():
