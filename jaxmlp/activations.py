@@ -5,6 +5,7 @@ All are finite for every finite z (no overflow on the way), in float32 and float
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,14 @@ class Activation:
     def __call__(self, z: jax.Array) -> jax.Array:
         return self.phi(z)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Activation":
+        return self  # a copy would be another activation, and compile anew
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Those of this module are pickled by name, so that they are themselves in another process."""
+        name = next((name for name, activation in ACTIVATIONS.items() if activation is self), None)
+        return name or super().__reduce_ex__(protocol)
+
 
 # One activation for both layers, or a pair (hidden, output).
 Phi = Activation | tuple[Activation, Activation]
@@ -40,13 +49,18 @@ def as_pair(phi: Phi) -> tuple[Activation, Activation]:
 
 
 def _sigmoid_prime(z: jax.Array) -> jax.Array:
-    s = jax.nn.sigmoid(z)
-    return s * (1 - s)
+    """σ(z) σ(−z): in float32, 1 − σ(z) is 0 from z = 17 on."""
+    return jax.nn.sigmoid(z) * jax.nn.sigmoid(-z)
 
 
 def _sigmoid_second(z: jax.Array) -> jax.Array:
-    s = jax.nn.sigmoid(z)
-    return s * (1 - s) * (1 - 2 * s)
+    """σ(z) σ(−z) (σ(−z) − σ(z))."""
+    return _sigmoid_prime(z) * (jax.nn.sigmoid(-z) - jax.nn.sigmoid(z))
+
+
+def _tanh_prime(z: jax.Array) -> jax.Array:
+    """4 σ(2z) σ(−2z): in float32, 1 − tanh(z)² is 0 from z = 9 on."""
+    return 4 * _sigmoid_prime(2 * z)
 
 
 def _scaled_tanh(a: float, b: float) -> Activation:
@@ -56,11 +70,10 @@ def _scaled_tanh(a: float, b: float) -> Activation:
         return a * jnp.tanh(b * z)
 
     def prime(z: jax.Array) -> jax.Array:
-        return a * b * (1 - jnp.tanh(b * z) ** 2)
+        return a * b * _tanh_prime(b * z)
 
     def second(z: jax.Array) -> jax.Array:
-        t = jnp.tanh(b * z)
-        return -2 * a * b**2 * t * (1 - t**2)
+        return -2 * a * b**2 * jnp.tanh(b * z) * _tanh_prime(b * z)
 
     return Activation(phi, prime, second)
 

@@ -10,13 +10,16 @@ import jax.numpy as jnp
 
 Axes = tuple[int | str, ...]  # a string is a free axis, of any length >= 1
 
+# Half precision is refused: the squares of a loss overflow in float16, and a count above 65,504 is infinite there.
+DTYPES = (jnp.float32, jnp.float64)
+
 ONE_EXAMPLE: Axes = ()
 BATCH: Axes = ("n",)
 
 
 def check_array(name: str, array: Any, shape: Axes, dtype: Any = None) -> tuple[int, ...]:
-    """The shape of `array`, which must match `shape` and `dtype` (None: any floating-point dtype)."""
-    expected = f"{dtype or 'floating-point'} array of shape {_written(shape)}"
+    """The shape of `array`, which must match `shape` and `dtype` (None: float32 or float64)."""
+    expected = f"{dtype or 'float32 or float64'} array of shape {_written(shape)}"
     if not (hasattr(array, "shape") and hasattr(array, "dtype")):
         raise ValueError(f"{name}: expected {expected}, got {type(array).__name__}")
     got = _dtype(array)
@@ -24,7 +27,7 @@ def check_array(name: str, array: Any, shape: Axes, dtype: Any = None) -> tuple[
         length == axis or (isinstance(axis, str) and length >= 1)
         for length, axis in zip(array.shape, shape, strict=True)
     )
-    right_dtype = jnp.issubdtype(got, jnp.floating) if dtype is None else got == dtype
+    right_dtype = got in DTYPES if dtype is None else got == dtype
     if not (right_shape and right_dtype):
         raise ValueError(f"{name}: expected {expected}, got {got} array of shape {_written(array.shape)}")
     return tuple(array.shape)

@@ -70,7 +70,7 @@ def kronecker_factors(passes: Passes, kind: Literal["exact", "empirical"] = "exa
     check_passes(passes)
     if kind not in ("exact", "empirical"):
         raise ValueError(f"kind: expected 'exact' or 'empirical', got {kind!r}")
-    params, trace, n = passes.params, passes.trace, len(passes.y)
+    params, trace, n = passes.params, passes.trace, passes.y.shape[0]
     A1, A2 = (_mean_square(jnp.pad(x, ((0, 0), (0, 1)), constant_values=1)) for x in (trace.x0, trace.x1))
     if kind == "empirical":
         G1, G2 = (_mean_square(delta) for delta in passes.deltas)

@@ -96,9 +96,10 @@ def weighted_gradient(passes: Passes, weights: jax.Array) -> Params:
     Weights 1/n give batch.gradient. A weight of 0 leaves out a finite gradient, not one with a NaN (0·NaN = NaN).
     """
     check_passes(passes)
-    check_array("weights", weights, passes.y.shape[:1], passes.y.dtype)
+    n = passes.y.shape[0]
+    check_array("weights", weights, (n,), passes.y.dtype)
     mean = batch.gradient(passes.trace, _scaled(passes.deltas, weights))
-    return Params(*(len(weights) * leaf for leaf in mean))
+    return Params(*(n * leaf for leaf in mean))
 
 
 @jax.jit
@@ -106,9 +107,9 @@ def clipped_gradient(passes: Passes, max_norm: jax.Array | float) -> Params:
     """The *mean* of the n gradients, each first scaled down to norm `max_norm` if longer. Cost nDK.
 
     That is (1/n) Σ_n g_n min(1, c/‖g_n‖): the clipping of differentially private SGD (Abadi et al. 2016,
-    arXiv:1607.00133), in the one backward pass. `max_norm` is a scalar >= 0, a Python number or traced.
-    A zero gradient stays zero. A NaN or an infinity in one gradient makes the mean NaN: to drop it silently would
-    hide a broken example. c = inf clips nothing, c = NaN gives NaN.
+    arXiv:1607.00133), in the one backward pass. c = `max_norm` is a scalar, a Python number or traced; below 0 it
+    counts as 0, for a traced one cannot be refused. A zero gradient stays zero. A NaN or an infinity in one gradient
+    makes the mean NaN: to drop it silently would hide a broken example. c = inf clips nothing, c = NaN gives NaN.
     """
     clipped: Params = batch.gradient(passes.trace, clipped_deltas(passes, max_norm))
     return clipped
@@ -118,7 +119,7 @@ def clipped_gradient(passes: Passes, max_norm: jax.Array | float) -> Params:
 def clipped_deltas(passes: Passes, max_norm: jax.Array | float) -> Deltas:
     """The deltas of the clipped gradients: δ_n min(1, c/‖g_n‖), for g_n is linear in them. Cost n(D + 2K + C)."""
     norms = gradient_norms(passes)
-    max_norm = jnp.asarray(max_norm, norms.dtype)
+    max_norm = jnp.maximum(jnp.asarray(max_norm, norms.dtype), 0)
     check_array("max_norm", max_norm, ())
     short = norms <= max_norm  # never divided by: near 0 the quotient's derivative overflows
     return _scaled(passes.deltas, jnp.where(short, 1, max_norm / jnp.where(short, 1, norms)))
@@ -137,13 +138,30 @@ def second_moment(passes: Passes) -> Params:
 
 @jax.jit
 def variance(passes: Passes) -> Params:
-    """The unbiased variance of each entry of g: (mean g² − (mean g)²) n/(n − 1). Cost 2nDK, the mean's being one.
+    """The unbiased variance of each entry of g: the mean of (g − mean g)² times n/(n − 1). Cost 3nDK.
 
-    NaN for n = 1, as in np.var(ddof=1). The difference carries an absolute error of a few roundings of mean g² and
-    is never below 0: where all n gradients agree to the last digits, expect 0 or a rounding of mean g².
+    From centred quantities: of each layer, with x = x̄ + ξ and δ = δ̄ + ε, an entry x δ of g is the constant x̄ δ̄
+    and h = x ε + ξ δ̄, whose variance is mean h² − (mean h)². So a mean gradient that is large beside its spread
+    costs no digits. What remains is an absolute error of a few roundings of mean h². Never below 0. NaN for n = 1,
+    as in np.var(ddof=1).
     """
-    leaves = zip(second_moment(passes), batch.gradient(passes.trace, passes.deltas), strict=True)
-    return Params(*(jnp.maximum(mean_square - mean**2, 0) * _bessel(passes) for mean_square, mean in leaves))
+    check_passes(passes)
+    trace, deltas = passes.trace, passes.deltas
+
+    def of_layer(x: jax.Array, delta: jax.Array) -> tuple[jax.Array, jax.Array]:
+        xi, epsilon, mean_delta = *_centred(x, delta), jnp.mean(delta, axis=0)
+        mean_square = (
+            _mean_product(x**2, epsilon**2)
+            + 2 * _mean_product(x * xi, epsilon) * mean_delta[None]
+            + jnp.mean(xi**2, axis=0)[:, None] * mean_delta[None] ** 2
+        )
+        spread = mean_square - _mean_product(xi, epsilon) ** 2
+        return jnp.maximum(spread, 0), jnp.mean(epsilon**2, axis=0)
+
+    W1, b1 = of_layer(trace.x0, deltas.delta1)
+    W2, b2 = of_layer(trace.x1, deltas.delta2)
+    bessel = _bessel(passes)
+    return Params(*(bessel * leaf for leaf in (W1, b1, W2, b2)))
 
 
 @jax.jit
@@ -183,17 +201,48 @@ def directional(passes: Passes, v: Params) -> jax.Array:
 @jax.jit
 def noise_scale(passes: Passes) -> NoiseScale:
     """How noisy the batch's gradient is (McCandlish et al. 2018, An empirical model of large-batch training,
-    arXiv:1812.06162). With S the mean of ‖g_n‖² and g the mean gradient,
-    tr Σ = (S − ‖g‖²) n/(n − 1) and ‖G‖² = (n‖g‖² − S)/(n − 1). Cost nDK.
+    arXiv:1812.06162). With g the mean gradient, tr Σ is the mean of ‖g_n − g‖² times n/(n − 1), and
+    ‖G‖² = ‖g‖² − tr Σ/n. Cost nDK.
 
-    NaN for n = 1, where neither can be estimated.
+    From centred quantities, as `variance`: of each layer, h_n = [x; 1] εᵀ + [ξ; 0] δ̄ᵀ is g_n but for a constant.
+    Its mean is M = mean ξ εᵀ, so that the mean of ‖g_n − g‖² is that of ‖h_n‖² less ‖M‖². What remains is an error
+    of a few roundings of ‖h_n‖², and in ‖G‖² of ‖g‖². NaN for n = 1, where neither can be estimated.
     """
-    n = len(passes.y)
-    S = jnp.mean(sum(squared_norms(passes)))
-    mean = batch.gradient(passes.trace, passes.deltas)
-    g = sum(jnp.sum(batch.row_sums(jnp.atleast_2d(leaf) ** 2)) for leaf in mean)
-    bessel = _bessel(passes)
-    return NoiseScale(covariance_trace=jnp.maximum(S - g, 0) * bessel, squared_norm=(g - S / n) * bessel)
+    check_passes(passes)
+    trace, deltas = passes.trace, passes.deltas
+
+    def of_layer(x: jax.Array, delta: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(the mean of ‖g_n − g‖², ‖g‖²) of one layer."""
+        xi, epsilon = _centred(x, delta)
+        mean_x, mean_delta = jnp.mean(x, axis=0), jnp.mean(delta, axis=0)
+        M = _mean_product(xi, epsilon)
+        squared_norms = (
+            (batch.row_sums(x**2) + 1) * batch.row_sums(epsilon**2)
+            + 2 * batch.row_sums(x * xi) * (epsilon @ mean_delta)
+            + batch.row_sums(xi**2) * jnp.sum(mean_delta**2)
+        )  # ‖h_n‖²
+        g = M + jnp.outer(mean_x, mean_delta)
+        return jnp.mean(squared_norms) - _sum_of_squares(M), _sum_of_squares(g) + jnp.sum(mean_delta**2)
+
+    spread1, squared_norm1 = of_layer(trace.x0, deltas.delta1)
+    spread2, squared_norm2 = of_layer(trace.x1, deltas.delta2)
+    n = passes.y.shape[0]
+    covariance_trace = jnp.maximum(spread1 + spread2, 0) * _bessel(passes)
+    return NoiseScale(covariance_trace, squared_norm=squared_norm1 + squared_norm2 - covariance_trace / n)
+
+
+def _centred(x: jax.Array, delta: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """ξ = x − x̄ and ε = δ − δ̄, of the inputs and the deltas of one layer."""
+    return x - jnp.mean(x, axis=0)[None], delta - jnp.mean(delta, axis=0)[None]
+
+
+def _mean_product(x: jax.Array, delta: jax.Array) -> jax.Array:
+    """The mean of x δᵀ, in batch.gradient's order of the factors."""
+    return (delta.T @ x / x.shape[0]).T
+
+
+def _sum_of_squares(matrix: jax.Array) -> jax.Array:
+    return jnp.sum(batch.row_sums(matrix**2))
 
 
 def _scaled(deltas: Deltas, factors: jax.Array) -> Deltas:
@@ -201,7 +250,7 @@ def _scaled(deltas: Deltas, factors: jax.Array) -> Deltas:
     return Deltas(*(factors[:, None] * delta for delta in deltas))
 
 
-def _bessel(passes: Passes) -> float:
-    """n/(n − 1); NaN for n = 1."""
-    n = len(passes.y)
-    return n / (n - 1) if n > 1 else jnp.nan
+def _bessel(passes: Passes) -> jax.Array:
+    """n/(n − 1); NaN for n = 1. An array, for n may be symbolic (jax.export)."""
+    n = jnp.asarray(passes.y.shape[0], passes.y.dtype)
+    return jnp.where(n > 1, n / jnp.maximum(n - 1, 1), jnp.nan)

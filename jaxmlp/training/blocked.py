@@ -72,7 +72,7 @@ def plan(state: State, learning_rates: jax.Array, optimizer: Optimizer) -> Plan:
     basis = jnp.eye(m + S, dtype=starts[0].W1.dtype)
 
     def coordinates(unit: jax.Array) -> Params:
-        return _first_layer(W1=unit[:, None], b1=unit)  # two axes and one: weights decay, biases do not
+        return _first_layer(W1=unit[:, None], b1=unit)
 
     def update(state: State, step: tuple[jax.Array, jax.Array]) -> tuple[State, Params]:
         unit, learning_rate = step

@@ -1,7 +1,8 @@
 """Optimizers as pure pairs (init, update), and learning-rate schedules.
 
-θ is any pytree of arrays, g its gradient, η the learning rate. Weight decay λ is decoupled from the gradient
-(Loshchilov and Hutter 2019): it shrinks weights (arrays of two axes) by the factor 1 − ηλ and leaves biases alone.
+θ is any pytree of arrays, g its gradient, η the learning rate; θ and the state keep their dtypes. Weight decay λ is
+decoupled from the gradient (Loshchilov and Hutter 2019): it shrinks what its mask names by the factor 1 − ηλ, all
+leaves but those called b1 and b2 unless told otherwise.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 from jaxmlp.training.config import Config
 
 Tree = Any
+Mask = Callable[[Tree], Tree]  # from θ to a bool for each of its leaves
 
 
 class Optimizer(NamedTuple):
@@ -23,18 +25,34 @@ class Optimizer(NamedTuple):
     update: Callable[[Tree, Tree, Tree, jax.Array], tuple[Tree, Tree]]
 
 
-def sgd(momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0) -> Optimizer:
-    """v ← μv + g;  θ ← θ − η(v + λθ), where Nesterov's variant has μv + g (with the new v) in place of v."""
+def weights(params: Tree) -> Tree:
+    """True for every leaf but those that are called b1 or b2, in a NamedTuple, a dataclass or a dict."""
+
+    def is_weight(path: Any, leaf: jax.Array) -> bool:
+        return jax.tree_util.keystr(path[-1:], simple=True) not in ("b1", "b2")
+
+    return jax.tree.map_with_path(is_weight, params)
+
+
+def sgd(
+    momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0, decayed: Mask = weights
+) -> Optimizer:
+    """v ← μv + g;  θ ← θ − η(v + λθ), where Nesterov's variant has μv + g (with the new v) in place of v.
+
+    λ is `weight_decay` where the mask `decayed` is True, else 0.
+    """
+
+    descend = _descent(weight_decay, decayed)
 
     def init(params: Tree) -> Tree:
         return jax.tree.map(jnp.zeros_like, params) if momentum else ()
 
     def update(gradient: Tree, velocity: Tree, params: Tree, learning_rate: jax.Array) -> tuple[Tree, Tree]:
         if not momentum:
-            return _descend(params, gradient, learning_rate, weight_decay), velocity
+            return descend(params, gradient, learning_rate), velocity
         velocity = jax.tree.map(lambda v, g: momentum * v + g, velocity, gradient)
         direction = jax.tree.map(lambda v, g: momentum * v + g, velocity, gradient) if nesterov else velocity
-        return _descend(params, direction, learning_rate, weight_decay), velocity
+        return descend(params, direction, learning_rate), velocity
 
     return Optimizer(init, update)
 
@@ -45,12 +63,20 @@ class AdamState(NamedTuple):
     square: Tree  # s, the running mean of g²
 
 
-def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0) -> Optimizer:
+def adam(
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
+    decayed: Mask = weights,
+) -> Optimizer:
     """Kingma and Ba 2015, with decoupled weight decay (AdamW).
 
     m ← β1 m + (1 − β1) g;  s ← β2 s + (1 − β2) g²;  θ ← θ − η(m̂ / (√ŝ + ε) + λθ),
     where m̂ = m / (1 − β1^t) and ŝ = s / (1 − β2^t) at the t-th update.
     """
+
+    descend = _descent(weight_decay, decayed)
 
     def init(params: Tree) -> AdamState:
         mean, square = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))  # two buffers: a state is donated
@@ -67,7 +93,7 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight
         direction = jax.tree.map(
             lambda m, s: debiased(m, beta1) / (jnp.sqrt(debiased(s, beta2)) + epsilon), mean, square
         )
-        return _descend(params, direction, learning_rate, weight_decay), AdamState(t, mean, square)
+        return descend(params, direction, learning_rate), AdamState(t, mean, square)
 
     return Optimizer(init, update)
 
@@ -79,14 +105,17 @@ def optimizer_of(config: Config) -> Optimizer:
     return adam(config.beta1, config.beta2, config.epsilon, config.weight_decay)
 
 
-def _descend(params: Tree, direction: Tree, learning_rate: jax.Array, weight_decay: float) -> Tree:
-    """θ − η(direction + λθ), with λ = 0 for biases."""
+def _descent(weight_decay: float, decayed: Mask) -> Callable[[Tree, Tree, jax.Array], Tree]:
+    """θ, direction, η ↦ θ − η(direction + λθ)."""
 
-    def descend(p: jax.Array, d: jax.Array) -> jax.Array:
-        decayed = d + weight_decay * p if weight_decay and p.ndim == 2 else d
-        return p - learning_rate * decayed
+    def descend(params: Tree, direction: Tree, learning_rate: jax.Array) -> Tree:
+        def of_leaf(p: jax.Array, d: jax.Array, decays: bool) -> jax.Array:
+            step = d + weight_decay * p if weight_decay and decays else d
+            return (p - learning_rate * step).astype(p.dtype)
 
-    return jax.tree.map(descend, params, direction)
+        return jax.tree.map(of_leaf, params, direction, decayed(params))
+
+    return descend
 
 
 class Schedule(NamedTuple):
