@@ -1,11 +1,20 @@
 """A two-layer perceptron in JAX whose forward and backward passes are written out by hand. Re-exports only."""
 
+# ruff: noqa: E402  (before JAX is imported, which takes a second)
+import sys
+
+from jaxmlp import interrupts
+
+interrupts.leave_quietly(sys.argv[0] if sys.argv else "")
+
 from jaxmlp import activations, batch, curvature, gradcheck, network, statistics
 from jaxmlp.activations import Activation
 from jaxmlp.batch import Passes, loss_and_gradient
 from jaxmlp.inputs.view import View
 from jaxmlp.network import Deltas, Params, Trace, init
 from jaxmlp.runs.storage import load, save
+
+__version__ = "0.2.0"
 
 __all__ = [
     "Activation",

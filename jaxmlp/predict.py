@@ -1,22 +1,27 @@
-"""python -m jaxmlp.predict digit.png ...: which digit each picture shows, and the network's ten outputs.
+"""python -m jaxmlp.predict: which digit each picture shows, and the network's ten outputs.
+
+    python -m jaxmlp.predict RUN digit.png ...           the network of its newest whole checkpoint
+    python -m jaxmlp.predict --checkpoint=FILE digit.png of this file
 
 Pictures are photos of one digit each, drawn with a pen (PNG or JPEG; needs the extra [plot]), IDX files or .npy
-files. The network is that of the newest whole checkpoint of --run_dir, or of the file --checkpoint.
+files.
 """
 
 from pathlib import Path
 
 from jaxmlp import commands
+from jaxmlp.commands.network_flags import NetworkFlags
 from jaxmlp.inspection import prediction
 
-commands.define_network_flags()
+FLAGS = commands.Flags(__doc__, operands=True, takes_run=lambda operands: True)
+NETWORK = NetworkFlags(FLAGS)
 
 
 def main(*files: str) -> None:
     if not files:
-        commands.fail("expected the files of pictures after the flags, got none", commands.WRONG_FLAGS)
-    print(prediction.predict(commands.network_of_flags()[1], [Path(file) for file in files]))
+        commands.fail("expected the files of pictures after the run or the flags, got none", commands.WRONG_FLAGS)
+    print(prediction.predict(NETWORK.read()[1], [Path(file) for file in files]))
 
 
 if __name__ == "__main__":
-    commands.start(main, operands=True)
+    commands.start(main, FLAGS)

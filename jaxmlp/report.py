@@ -1,19 +1,20 @@
-"""python -m jaxmlp.report: pictures of a run, and one HTML page of them, in <run_dir>/report. Needs [plot].
+"""python -m jaxmlp.report: pictures of a run, and one HTML page of them, in RUN/report. Needs [plot].
 
-With --compare, the runs named after the flags join it: their learning curves in one picture, their results in one
-table. Without --run_dir that comparison is all, and goes to <run1>/report/comparison.html.
+python -m jaxmlp.report RUN
+python -m jaxmlp.report --run_dir=RUN --compare RUN2 ...     with the learning curves and results of others beside
+python -m jaxmlp.report --compare RUN1 RUN2 ...              that comparison alone, RUN1/report/comparison.html
 """
 
 from pathlib import Path
-
-from absl import flags
+from typing import Any
 
 from jaxmlp import commands
 from jaxmlp.extras import plot_extra
 
-RUN_DIR = flags.DEFINE_string("run_dir", None, "the run directory; the report goes into its folder report")
-DATA_DIR = flags.DEFINE_string("data_dir", None, "a folder with four IDX files named as MNIST's; empty for MNIST")
-COMPARE = flags.DEFINE_bool("compare", False, "compare with the run directories named: --compare run1 run2")
+FLAGS = commands.Flags(__doc__, operands=True, takes_run=lambda operands: len(operands) == 1 and not COMPARE.value)
+RUN_DIR = FLAGS.path("run_dir", "the run directory; the report goes into its folder report")
+DATA_DIR = FLAGS.path("data_dir", "a folder with four IDX files named as MNIST's; empty for MNIST", empty=True)
+COMPARE: Any = FLAGS.switch("compare", "compare with the run directories named: --compare RUN1 RUN2")
 
 
 def main(*named: str) -> None:
@@ -25,13 +26,12 @@ def main(*named: str) -> None:
         commands.fail("--run_dir: expected a run directory, got none", commands.WRONG_FLAGS)
     with plot_extra():
         from jaxmlp.inspection import reporting
-    compared = [Path(path) for path in (RUN_DIR.value, *named) if path]
+    others = [Path(path) for path in named]
     if RUN_DIR.value:
-        data_dir = Path(DATA_DIR.value) if DATA_DIR.value else None
-        print(reporting.write_report(compared[0], data_dir, compared[1:]))
+        print(reporting.write_report(RUN_DIR.value, DATA_DIR.value, others, check_data=not FLAGS.given("data_dir")))
     else:
-        print(reporting.write_comparison(compared))
+        print(reporting.write_comparison(others))
 
 
 if __name__ == "__main__":
-    commands.start(main, operands=True)
+    commands.start(main, FLAGS)

@@ -108,8 +108,9 @@ def clipped_gradient(passes: Passes, max_norm: jax.Array | float) -> Params:
 
     That is (1/n) Σ_n g_n min(1, c/‖g_n‖): the clipping of differentially private SGD (Abadi et al. 2016,
     arXiv:1607.00133), in the one backward pass. c = `max_norm` is a scalar, a Python number or traced; below 0 it
-    counts as 0, for a traced one cannot be refused. A zero gradient stays zero. A NaN or an infinity in one gradient
-    makes the mean NaN: to drop it silently would hide a broken example. c = inf clips nothing, c = NaN gives NaN.
+    counts as 0, for a traced one cannot be refused. A zero gradient stays zero. A NaN or an infinity in one
+    gradient makes the mean NaN: to drop it silently would hide a broken example. c = inf clips nothing, c = NaN
+    gives NaN.
     """
     clipped: Params = batch.gradient(passes.trace, clipped_deltas(passes, max_norm))
     return clipped

@@ -37,6 +37,7 @@ class Dataset(NamedTuple):
     test: Split
     classes: int
     sha256: dict[str, str]
+    shuffled: bool = False  # whether train and validation were split at random
 
     def map_images(self, f: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]) -> "Dataset":
         """The data set with `f` of the images (n, height, width) of each split in their place."""
@@ -53,8 +54,10 @@ def load(data_dir: str | Path | None = None, train_on_all: bool = False) -> Data
     Images may have any size, the same in both files. The classes are those that the training labels show: 0 to C-1,
     each at least once, C >= 2; no test label lies outside.
 
-    Validation is the end of the training file: its last sixth, but at most 10,000 rows. Train is the rest, or with
-    `train_on_all` the whole file; the validation rows are then trained on too, and say nothing about new data.
+    Validation is the end of the training file: its last sixth, but at most 10,000 rows. Where that part or the rest
+    lacks a class, as in a sorted file, the rows are first brought into a random order, always the same. Train is
+    the rest, or with `train_on_all` the whole file; the validation rows are then trained on too, and say nothing
+    about new data.
 
     Raises DataError, a ValueError, that names the folder or file, what was expected and what came.
     """
@@ -68,13 +71,25 @@ def load(data_dir: str | Path | None = None, train_on_all: bool = False) -> Data
 
     images, labels = arrays[TRAIN_IMAGES], arrays[TRAIN_LABELS]
     first = rows - min(rows // VALIDATION_SHARE, MAX_VALIDATION)
+    shuffled = any(len(np.unique(part)) < classes for part in (labels[:first], labels[first:]))
+    if shuffled:
+        order = _random_order(labels)
+        images, labels = images[order], labels[order]
     return Dataset(
         train=Split(images, labels) if train_on_all else Split(images[:first], labels[:first]),
         validation=Split(images[first:], labels[first:]),
         test=Split(arrays[TEST_IMAGES], arrays[TEST_LABELS]),
         classes=classes,
         sha256={name: idx.sha256(arrays[name]) for name in NDIM},
+        shuffled=shuffled,
     )
+
+
+def _random_order(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """An order by a fixed seed that begins with an example of every class: none is missing from training."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    _, first = np.unique(labels[order], return_index=True)
+    return np.concatenate([order[first], np.delete(order, first)])
 
 
 def _find(folder: Path) -> dict[str, Path]:

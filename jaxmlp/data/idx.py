@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,20 +67,27 @@ def sha256(array: npt.NDArray[np.uint8]) -> str:
 
 
 class _Gunzip:
-    """The content of a file that is one gzip stream; its CRC and length are checked before the end is reported."""
+    """The content of a file of gzip streams, one or several; the CRC and length of each are checked at its end."""
 
     def __init__(self, path: Path, file: BufferedReader) -> None:
         self._path = path
         self._file = file
-        self._inflater = zlib.decompressobj(wbits=31)  # 31: deflate with gzip's header and trailer
+        self._packed = b""  # read, and not inflated yet
+        self._inflater = _inflater()
         self._size = 0
 
     def read(self, size: int) -> bytes:
         """At least one byte and at most `size` >= 1; none at the end."""
-        inflater = self._inflater
-        while not inflater.eof:
-            packed = inflater.unconsumed_tail or self._file.read(CHUNK)
-            data = inflater.decompress(packed, size)
+        while True:
+            packed = self._packed or self._file.read(CHUNK)
+            if self._inflater.eof:
+                if not packed:
+                    return b""
+                if not GZIP_MAGIC.startswith(packed[: len(GZIP_MAGIC)]):
+                    raise DataError(f"{self._path}: expected the end after the gzip stream, got more bytes")
+                self._inflater = _inflater()
+            data: bytes = self._inflater.decompress(packed, size)
+            self._packed = self._inflater.unconsumed_tail or self._inflater.unused_data
             self._size += len(data)
             # No compressor doubles its input; without this, empty blocks or an endless name are read for hours.
             if self._file.tell() > 2 * self._size + 2**20:
@@ -87,13 +95,14 @@ class _Gunzip:
                 raise DataError(f"{self._path}: expected gzip data, got {found}")
             if data:
                 return data
-            if not packed and not inflater.eof:
+            if not packed and not self._inflater.eof:
                 raise DataError(
                     f"{self._path}: expected a whole gzip stream, got its first {self._file.tell()} bytes"
                 )
-        if inflater.unused_data or self._file.read(1):
-            raise DataError(f"{self._path}: expected the end after the gzip stream, got more bytes")
-        return b""
+
+
+def _inflater() -> Any:
+    return zlib.decompressobj(wbits=31)  # 31: deflate with gzip's header and trailer
 
 
 @contextmanager

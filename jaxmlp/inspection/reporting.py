@@ -19,7 +19,7 @@ WORST = 12
 DPI = 120
 
 
-def write_report(run_dir: Path, data_dir: Path | None, others: Sequence[Path]) -> Path:
+def write_report(run_dir: Path, data_dir: Path | None, others: Sequence[Path], check_data: bool = True) -> Path:
     """Write the report of the run into its directory, compared with the runs `others` if any; the path of the page.
 
     The network is scored on the validation images of the set in `data_dir`, MNIST without one. Raises DataError,

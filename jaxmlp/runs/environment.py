@@ -1,4 +1,4 @@
-"""Where a run runs: what may change the last bits of its result, and which revision of the code it is."""
+"""Where a run runs: what may change the last bits of its result, which revision of the code, what JAX keeps."""
 
 import os
 import platform
@@ -13,6 +13,17 @@ from jaxmlp.training.devices import cpu_count
 
 # What changes random numbers or roundings, whether set in the environment or in code.
 SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable")
+
+
+def keep_compiled(folder: Path) -> None:
+    """Let JAX keep every program that it compiles in this folder, and take those that it finds there."""
+    options = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in options.items():
+        jax.config.update(name, value)  # type: ignore[no-untyped-call]
 
 
 def describe() -> dict[str, object]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxmlp.runs import checkpoint, files, locking, run_directory
 from jaxmlp.runs.files import FileError
+from jaxmlp.runs.locking import OWNER
 from jaxmlp.runs.run_directory import BEST, CONFIG, FLAGS, LOCK, METRICS, TEST, RunError, RunWarning
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.epoch import State
@@ -161,7 +162,9 @@ def _check_ours(path: Path) -> None:
     if CONFIG in names:
         run_directory.read_config(path)
         return
-    foreign = sorted(name for name in names if not (begun and (name in (LOCK, FLAGS) or _temporary(name))))
+    foreign = sorted(
+        name for name in names if not (begun and (name in (LOCK, LOCK + OWNER, FLAGS) or _temporary(name)))
+    )
     if foreign:
         raise RunError(f"{path}: expected a run directory or an empty one, got a folder with {foreign[0]} in it")
 

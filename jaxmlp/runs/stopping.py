@@ -21,6 +21,7 @@ class StopRequest:
     """Whether a signal has asked for the end: `signum` is the signal's number, None until then."""
 
     signum: int | None = None
+    how_to_go_on = ""  # what is said when a second signal ends the process at once
 
     def check(self, text: str) -> None:
         """Raise Stopped with this text if a signal has come."""
@@ -37,6 +38,7 @@ def heed_signals(work: Callable[[StopRequest], None]) -> None:
 
     def ask(signum: int, frame: object) -> None:
         if request.signum is not None:
+            os.write(sys.stderr.fileno(), f"\nleft at once; {request.how_to_go_on}\n".encode())
             os._exit(128 + signum)
         request.signum = signum
         os.write(sys.stderr.fileno(), b"\nstopping after this epoch; once more to leave at once\n")

@@ -36,33 +36,45 @@ def train(
     run_dir = run_dir or run_writer.fresh(recipe)
     with run_writer.opened(run_dir) as writer:
         writer.claim(config, dataset.sha256, environment.describe(), flags)
+        print(_header(config, dataset, run_dir), flush=True)
+        examples = len(dataset.test.labels)
+        if (errors := writer.tested(config.epochs)) is not None:
+            print(f"all {config.epochs} epochs are done\n{_test_line(errors, examples)}", flush=True)
+            return
+        stop.how_to_go_on = f"--run_dir={run_dir} goes on from the last epoch that was saved"
         program = loop.prepare(config, dataset)
-        print(_header(config, dataset, program.compile_seconds, run_dir), flush=True)
+        print(f"compiled in {program.compile_seconds:.1f} s", flush=True)
         saved = writer.resume(jax.eval_shape(program.init)) or Saved(program.init(), ())
         if saved.history:
             print(f"going on after epoch {len(saved.history)}", flush=True)
         stop.check(f"stopped before epoch {len(saved.history) + 1}")
         with tqdm(total=config.epochs, initial=len(saved.history), unit="epoch", leave=False, disable=None) as bar:
+            bar.set_postfix_str(f"epoch {len(saved.history) + 1} under way")
             for state, metrics in loop.fit(program, saved.state, len(saved.history)):
                 saved = Saved(state, (*saved.history, metrics))
                 writer.save(saved, config)
                 _write(bar, _epoch_line(metrics, config.epochs))
+                bar.set_postfix_str(f"epoch {metrics.epoch + 1} under way", refresh=False)
                 bar.update()
                 stop.check(f"stopped after epoch {metrics.epoch}; --run_dir={run_dir} goes on from there")
-        _test(writer, program, saved, len(dataset.test.labels))
+        print(_test_line(_test(writer, program, saved, examples), examples), flush=True)
 
 
-def _test(writer: RunWriter, program: Program, saved: Saved, examples: int) -> None:
-    """Print the test errors, counting them unless this run has done so already."""
+def _test(writer: RunWriter, program: Program, saved: Saved, examples: int) -> int:
+    """The test errors, counted, unless this run has done so already."""
     epochs = len(saved.history)
     errors = writer.tested(epochs)
     if errors is None:
         errors = int(program.test(saved.state.params).errors)
         writer.save_test(epochs, errors, examples)
-    print(f"test errors: {errors} of {examples:,} ({1 - errors / examples:.2%} accuracy)", flush=True)
+    return errors
 
 
-def _header(config: Config, dataset: Dataset, compile_seconds: float, run_dir: Path) -> str:
+def _test_line(errors: int, examples: int) -> str:
+    return f"test errors: {errors} of {examples:,} ({1 - errors / examples:.2%} accuracy)"
+
+
+def _header(config: Config, dataset: Dataset, run_dir: Path) -> str:
     devices = jax.devices()
     height, width = dataset.train.images.shape[1:]
     sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
@@ -71,11 +83,11 @@ def _header(config: Config, dataset: Dataset, compile_seconds: float, run_dir: P
             f"jax {jax.__version__} on {devices[0].platform}: {', '.join(d.device_kind for d in devices)}",
             "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
             + f" of {height}x{width}"
+            + (", split at random" if dataset.shuffled else "")
             + "".join(f", seen {words}" for words in config.seen)
             + (", the validation images trained on too" if config.train_on_all else ""),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
             f"run directory: {run_dir}",
-            f"compiled in {compile_seconds:.1f} s",
         ]
     )
 

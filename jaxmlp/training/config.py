@@ -1,11 +1,10 @@
 """What a training run is told: one frozen record, each field checked, each field a command-line flag."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from jaxmlp.activations import ACTIVATIONS, Phi, named
 from jaxmlp.inputs.view import View
-from jaxmlp.options import amount, at_most, choice, fraction, integer, option, positive, switch
+from jaxmlp.options import amount, at_most, choice, fraction, integer, option, plain, positive, switch
 
 ELASTIC_SIGMA = 5.0
 
@@ -33,16 +32,16 @@ class Config(View):
     Raises ConfigError on a value out of range, and on two that do not go together.
     """
 
-    hidden: int = integer(30, "K, the number of hidden units", 1, 100_000)
+    hidden: int = integer(30, "K, the number of hidden units", 1, 100_000, group="network")
     phi: str = option(
         "sigmoid",
         "the activation of both layers, or two of them: hidden,output",
         f"one or two (hidden,output) of {', '.join(ACTIVATIONS)}",
         _is_phi,
     )
-    batch_size: int = integer(10, "examples in a batch", 1, 1_000_000)
+    batch_size: int = integer(10, "examples in a batch", 1, 1_000_000, group="training")
     epochs: int = integer(30, "passes over the training data", 0, 1_000_000)
-    learning_rate: float = positive(3.0, "the learning rate, at its peak if a schedule changes it")
+    learning_rate: float = positive(3.0, "the learning rate, at its peak if scheduled", group="optimizer")
     schedule: str = choice("constant", "of the learning rate after warm-up", "constant", "cosine")
     warmup_epochs: int = integer(0, "epochs in which the learning rate rises linearly to its peak", 0, 1_000_000)
     optimizer: str = choice("sgd", "how a gradient becomes a step", "sgd", "adam")
@@ -56,7 +55,9 @@ class Config(View):
     )
     clip_norm: float = amount("scale each example's gradient down to this norm if it is longer; 0 clips nothing")
     elastic: float = at_most(
-        1000, "distort each image: move its pixels by so many pixels times smoothed noise from (-1, 1)"
+        1000,
+        "distort each image: move its pixels by so many pixels times smoothed noise from (-1, 1)",
+        group="inputs",
     )
     elastic_sigma: float = option(
         ELASTIC_SIGMA,
@@ -85,7 +86,11 @@ class Config(View):
     )
     input_dropout: float = fraction(0.0, "the probability with which a step leaves out a pixel")
     batches_per_block: int = integer(
-        0, "sgd's batches that share their large products (1: each alone; 0: what is fastest)", 0, 10_000
+        0,
+        "sgd's batches that share their large products (1: each alone; 0: what is fastest)",
+        0,
+        10_000,
+        group="training",
     )
     log_noise_scale: bool = switch("add the gradient noise scale to each epoch's record")
     seed: int = integer(
@@ -95,10 +100,11 @@ class Config(View):
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value: Any = getattr(self, f.name)
-            types: Any = (float, int) if f.type is float else f.type
-            if not (isinstance(value, types) and f.metadata["valid"](value)):
-                raise ConfigError(f.name, f.metadata["expected"], repr(value))
+            given, kind = getattr(self, f.name), f.type
+            value = plain(kind, given)  # type: ignore[arg-type]  # a type, annotations being evaluated here
+            if value is None or not f.metadata["valid"](value):
+                raise ConfigError(f.name, f.metadata["expected"], repr(given))
+            object.__setattr__(self, f.name, value)
         if self.warmup_epochs > self.epochs:
             raise ConfigError("warmup_epochs", f"at most epochs, which is {self.epochs}", self.warmup_epochs)
         for name in ("momentum", "nesterov"):

@@ -42,7 +42,8 @@ class Metrics(NamedTuple):
     validation_accuracy: float  # of 1
     examples_per_second: float  # training only
     seconds: float  # training only
-    noise_scale: float | None = None  # tr Σ / ‖G‖², each the mean over the epoch's whole batches, if asked for
+    # tr Σ / ‖G‖², each the mean over the epoch's whole batches, if asked for; none where ‖G‖² is 0 or not a number
+    noise_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,16 @@ def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> I
             validation_accuracy=1 - errors / program.validation_examples,
             examples_per_second=program.examples / seconds,
             seconds=seconds,
-            noise_scale=None if seen.noise is None else float(seen.noise.ratio),
+            noise_scale=_noise_scale(seen),
         )
         if not (isfinite(metrics.train_loss) and isfinite(metrics.validation_loss)):
             raise Diverged(f"diverged in epoch {metrics.epoch}: the loss is not finite; begin anew at a lower rate")
         yield state, metrics
+
+
+def _noise_scale(seen: Seen) -> float | None:
+    ratio = float("nan") if seen.noise is None else float(seen.noise.ratio)
+    return ratio if isfinite(ratio) else None
 
 
 # What is random is a function of the seed and the epoch alone. The first parameters and the orders are drawn on the

@@ -1,0 +1,238 @@
+"""The flags of one command, from the shell and from files of flags: recipes, and what a run was told.
+
+Nothing is global: every command has a Flags of its own, so that several can be imported side by side.
+"""
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from absl import flags as absl_flags
+
+from jaxmlp.inputs.view import View
+from jaxmlp.runs.run_directory import FLAGS
+from jaxmlp.training.config import Config
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+_DEFINE: dict[Any, Any] = {
+    int: absl_flags.DEFINE_integer,
+    float: absl_flags.DEFINE_float,
+    bool: absl_flags.DEFINE_bool,
+    str: absl_flags.DEFINE_string,
+}
+
+
+class FlagError(ValueError):
+    """Flags that are not understood. The text is one line: flag, what was expected, what came."""
+
+
+Takes = Callable[[list[str]], bool]
+
+
+def _never(operands: list[str]) -> bool:
+    return False
+
+
+class PathFlag:
+    """A flag that names a file or a folder: `value` is its Path, None where it is not set or empty."""
+
+    def __init__(self, holder: Any, empty: bool, absolute: bool) -> None:
+        self._holder, self.empty, self.absolute = holder, empty, absolute
+
+    @property
+    def value(self) -> Path | None:
+        return Path(self._holder.value) if self._holder.value else None
+
+
+class Flags:
+    """The flags of a command, each with its help and what it expects, in groups for people who ask for --help."""
+
+    def __init__(self, usage: str | None, operands: bool = False, takes_run: Takes = _never) -> None:
+        """`usage` is what the command says of itself. Only with `operands` may there be arguments that are no flag,
+        the first of which is the run directory where `takes_run` says so of them, and no flag names one.
+        """
+        self.usage, self.operands, self.takes_run = usage or "", operands, takes_run
+        self.groups: dict[str, list[str]] = {"run": []}
+        self.expected: dict[str, str] = {}
+        self.helps: dict[str, str] = {}
+        self._values = absl_flags.FlagValues()  # type: ignore[no-untyped-call]
+        self._values.set_gnu_getopt(True)  # a flag may stand after what is no flag
+        self._paths: dict[str, PathFlag] = {}
+        self._given: frozenset[str] = frozenset()
+        self.recipe = "train"  # the name of the recipe or flagfile that was given
+
+    def path(self, name: str, help: str, empty: bool = False, absolute: bool = False) -> PathFlag:
+        """A flag whose value is a path, in which ~ is the home folder. It may be `empty`, or is made `absolute`."""
+        holder = self._define(absl_flags.DEFINE_string, name, None, help, "a path")
+        self._paths[name] = PathFlag(holder, empty, absolute)
+        return self._paths[name]
+
+    def switch(self, name: str, help: str) -> Any:
+        return self._define(absl_flags.DEFINE_bool, name, False, help, "true or false")
+
+    def choice(self, name: str, help: str, choices: Sequence[str]) -> Any:
+        """One of the choices, the first unless told otherwise."""
+        return self._define(absl_flags.DEFINE_string, name, choices[0], help, " or ".join(choices), choices)
+
+    def config(self) -> None:
+        """A flag for every field of Config, with its default, and --recipe and --flagfile; see `read_config`."""
+        self._define(absl_flags.DEFINE_string, "recipe", None, "the flags of a recipe", " or ".join(recipes()))
+        self._describe("flagfile", "flags from a file, one a line", "a path", "run")
+        for group, f in _grouped():
+            self._define(
+                _DEFINE[f.type], f.name, f.default, f.metadata["help"], f.metadata["expected"], group=group
+            )
+
+    def read_config(self) -> Config:
+        """The Config of these flags. Raises ConfigError."""
+        values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
+        return Config(**values)
+
+    def flagfile(self, *names: str) -> str:
+        """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
+        values = {name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))}
+        return "".join(f"--{name}={value}\n" for name, value in values.items() if value is not None)
+
+    def given(self, name: str) -> bool:
+        """Whether the flag stood on the command line, and not in the flags of its run directory alone."""
+        return name in self._given
+
+    def default(self, name: str) -> Any:
+        return self._values[name].default if name in self._values else None
+
+    def parse(self, arguments: Sequence[str]) -> list[str]:
+        """Set the flags from the arguments, and return those that are no flags, without the run directory.
+
+        With a --run_dir that holds flags already, these come first, and those of the command line after them.
+        Raises FlagError.
+        """
+        arguments = [_with_recipe(argument) for argument in _joined(arguments)]
+        _check_flagfiles(arguments)
+        self.recipe = _recipe(arguments)
+        operands = self._parse(arguments)
+        self._given = frozenset(name for name in self._values if self._values[name].present)
+        named = self._value("run_dir") or self._value("checkpoint")
+        if operands and not self.operands:
+            raise FlagError(f"expected flags (--name=value) only, got {operands[0]!r}")
+        if operands and not named and self.takes_run(operands):
+            run_dir, *operands = operands
+            arguments = [f"--run_dir={run_dir}", *arguments]
+            self._parse(arguments)
+        run_dir = self._value("run_dir")
+        if run_dir and os.path.exists(recorded := Path(run_dir, FLAGS)):  # False for a name too long
+            # A command that only looks at a run lacks most of these flags.
+            undefined = ",".join(["data_dir", *(f.name for f in fields(Config))])
+            _check_flagfiles([f"--flagfile={recorded}"])
+            self._parse([f"--undefok={undefined}", f"--flagfile={recorded}", *arguments])
+        return operands
+
+    def _parse(self, arguments: Sequence[str]) -> list[str]:
+        said = io.StringIO()
+        self._values.unparse_flags()
+        try:
+            with contextlib.redirect_stderr(said):  # absl goes on after a flagfile that includes itself
+                _, *rest = self._values(["", *arguments])
+        except absl_flags.IllegalFlagValueError as error:
+            raise FlagError(self._illegal(str(error))) from error
+        except absl_flags.Error as error:
+            raise FlagError(str(error)) from error
+        if said.getvalue():
+            raise FlagError(said.getvalue())
+        for name, path in self._paths.items():
+            flag = self._values[name]
+            if flag.value == "" and not path.empty:  # most likely of a variable that is not set
+                raise FlagError(f"--{name}: expected a path, got nothing")
+            if flag.value:
+                expanded = Path(flag.value).expanduser()
+                flag.value = str(expanded.absolute() if path.absolute else expanded)
+                _check_utf8(f"--{name}", flag.value)
+        return rest
+
+    def _illegal(self, message: str) -> str:
+        """absl's message about a value, in the words of this program."""
+        found = re.match(
+            r"flag --(\w+)=(.*): (invalid literal|could not|\('Non-boolean|value should)", message, re.S
+        )
+        return f"--{found[1]}: expected {self.expected[found[1]]}, got {found[2]!r}" if found else message
+
+    def _value(self, name: str) -> Any:
+        return self._values[name].value if name in self._values else None
+
+    def _define(
+        self, define: Any, name: str, default: Any, help: str, expected: str, *more: Any, group: str = "run"
+    ) -> Any:
+        self._describe(name, help, expected, group)
+        if more:  # of a choice
+            return absl_flags.DEFINE_enum(name, default, list(more[0]), help, flag_values=self._values)
+        return define(name, default, help, flag_values=self._values)
+
+    def _describe(self, name: str, help: str, expected: str, group: str) -> None:
+        self.groups.setdefault(group, []).append(name)
+        self.expected[name], self.helps[name] = expected, help
+
+
+def recipes() -> list[str]:
+    """The names of the recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.flags"))
+
+
+def _grouped() -> list[tuple[str, Any]]:
+    """(group, field) of every field of Config: a field without a group is in that of the one before it."""
+    inherited = fields(View)
+    pairs, group = [("inputs", f) for f in inherited], ""
+    for f in fields(Config)[len(inherited) :]:
+        group = f.metadata.get("group", group)
+        pairs.append((group, f))
+    return pairs
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """--recipe quick as --recipe=quick, and the same of --flagfile."""
+    joined = re.sub(r"(?m)^(--?(?:recipe|flagfile))\n", r"\1=", "\n".join(arguments))
+    return joined.split("\n") if arguments else []
+
+
+def _with_recipe(argument: str) -> str:
+    """--recipe=NAME as the --flagfile that it stands for. Raises FlagError on an unknown name."""
+    found = re.fullmatch(r"--?recipe=(.*)", argument, re.S)
+    if not found:
+        return argument
+    if found[1] not in recipes():
+        raise FlagError(f"--recipe: expected one of {', '.join(recipes())}, got {found[1]!r}")
+    return f"--flagfile={RECIPES / found[1]}.flags"
+
+
+def _recipe(arguments: Sequence[str]) -> str:
+    """The name of the last flagfile among the arguments, `train` without one."""
+    files = [argument.partition("=")[2] for argument in arguments if re.match("--?flagfile=", argument)]
+    return Path(files[-1]).stem if files else "train"
+
+
+def _check_flagfiles(arguments: Sequence[str], seen: frozenset[Path] = frozenset()) -> None:
+    """Raise FlagError on a flagfile, or one that it names, that is not a readable file of text."""
+    for argument in arguments:
+        found = re.fullmatch(r"--?flagfile=(.+)", argument.strip())
+        if not found or (path := Path(found[1]).expanduser()) in seen:
+            continue
+        try:
+            if path.exists() and not path.is_file():  # to open a FIFO waits for a writer
+                raise FlagError(f"--flagfile: expected a file, got {path}, a folder or device")
+            lines = path.read_text("utf-8").splitlines()
+        except OSError as error:
+            raise FlagError(f"--flagfile: expected a readable file, got {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise FlagError(f"--flagfile: expected text in UTF-8, got {path}: {error}") from error
+        _check_flagfiles(lines, seen | {path})
+
+
+def _check_utf8(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FlagError(f"{name}: expected a name in UTF-8, got {os.fsencode(text)!r}") from error
