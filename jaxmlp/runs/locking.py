@@ -1,8 +1,8 @@
 """One writer a folder.
 
 An advisory lock (flock), which ends with the process that holds it, however that ends. Where the file system has
-none (some NFS, Lustre), a file beside it that only one process can make: it names its host and process, and one that
-is left over from a process of this host that has ended is taken over.
+none (some NFS, Lustre), a file beside it that only one process can make. It names its host and process; one that is
+left over from a process of this host that has ended is taken over.
 """
 
 import contextlib
