@@ -4,8 +4,13 @@ What one test has compiled, another takes from a folder that all processes of a 
 """
 
 import gzip
+import importlib
 import shutil
+import signal
 import tempfile
+import warnings
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import jax
 import pytest
@@ -13,7 +18,7 @@ from hypothesis import settings
 
 from jaxmlp import commands
 from jaxmlp.data.datasets import MNIST
-from jaxmlp.runs import trainer
+from jaxmlp.runs import environment, trainer
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training.config import Config
 
@@ -34,7 +39,7 @@ def pytest_configure(config):
         return
     if worker is None:
         config.stash[COMPILED] = tempfile.mkdtemp(prefix="jaxmlp-tests-")
-    commands.keep_compiled(worker["compiled"] if worker else config.stash[COMPILED])
+    environment.keep_compiled(Path(worker["compiled"] if worker else config.stash[COMPILED]))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -80,6 +85,27 @@ def trained_run(few_digits, tmp_path_factory):
 def edges_run(few_digits, tmp_path_factory):
     """The same with the edges of upright digits. Not to be changed."""
     return small_run(few_digits, tmp_path_factory.mktemp("trained") / "edges", deskew=True, edges=True)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """A command in this process, as `shell.run` has it in its own: call("train", "--epochs=1", cwd=folder)."""
+
+    def call(command, *arguments, cwd=None):
+        module = importlib.import_module(f"jaxmlp.{command}")
+        if cwd:
+            monkeypatch.chdir(cwd)
+        interrupt = signal.getsignal(signal.SIGINT)
+        capsys.readouterr()
+        try:
+            with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
+                warnings.simplefilter("default")
+                commands.start(module.main, module.FLAGS, [str(argument) for argument in arguments])
+        finally:
+            signal.signal(signal.SIGINT, interrupt)
+        return CompletedProcess(command, ended.value.code, *capsys.readouterr())
+
+    return call
 
 
 def pytest_addoption(parser):

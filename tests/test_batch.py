@@ -2,27 +2,26 @@
 
 import inspect
 import math
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import oracle
 import reference
 from compare import assert_close
-from jaxmlp import batch, loss_and_gradient, network
+from jaxmlp import batch, curvature, loss_and_gradient, network, statistics
 from jaxmlp.activations import identity, relu, sigmoid, tanh
+from jaxmlp.batch import Passes
 from jaxmlp.network import Deltas, Params, Trace
-from nets import DTYPES, PAIRS, SHAPES, SINGLES, phi_of, random_net
+from nets import DTYPES, PAIRS, SHAPES, SINGLES, phi_of, random_net, stack, take
 
 N = 6
 MIXED = ("tanh", "sigmoid")
 SOME = [*zip(SINGLES, SINGLES, strict=True), MIXED]
-
-
-def stack(trees):
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def mean(trees):
@@ -39,17 +38,47 @@ def check_against_everything(net, hidden, output):
     assert_close((loss, gradient), jax.value_and_grad(batch.loss)(params, x, y, phi))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("hidden", "output"), PAIRS)
-def test_every_pair_of_activations(hidden, output, dtype):
-    with jax.disable_jit():  # 72 programs would take half a minute to compile; the next test compiles seven
-        check_against_everything(random_net(n=N, dtype=dtype), hidden, output)
+def derivatives(gradient, params):
+    """A Hessian-vector product by jvp of this gradient, and the gradient of a function of it."""
+    direction = random_net(seed=1)[0]
+
+    def penalty(params):
+        return sum(jnp.vdot(leaf, v + leaf) for leaf, v in zip(gradient(params), direction, strict=True))
+
+    return jax.jvp(gradient, (params,), (direction,))[1], jax.grad(penalty)(params)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@cache
+def of_every_pair():
+    """For every pair of activations, in float64: the passes, then the same things by hand and by autodiff."""
+
+    def both(phi, params, x, y):
+        passes = batch.passes(params, x, y, phi)
+        ours = derivatives(lambda params: batch.loss_and_gradient(params, x, y, phi)[1], params)
+        theirs = derivatives(lambda params: jax.grad(batch.loss)(params, x, y, phi), params)
+        ours = batch.loss_and_gradient(params, x, y, phi), ours
+        theirs = jax.value_and_grad(batch.loss)(params, x, y, phi), theirs
+        return (passes.trace, passes.deltas), ours, theirs
+
+    return oracle.for_every_pair(both, *random_net(n=N))
+
+
+@pytest.mark.parametrize("i", range(len(PAIRS)), ids=map("-".join, PAIRS))
+def test_every_pair_of_activations(i):
+    """Against NumPy and against autodiff, also in what autodiff makes of ours."""
+    params, x, y = random_net(n=N)
+    passes, ours, theirs = take(of_every_pair(), i)
+    traces = [reference.forward(params, x0, *PAIRS[i]) for x0 in x]
+    deltas = [reference.backward(params, *of_one, *PAIRS[i]) for of_one in zip(traces, y, strict=True)]
+    assert_close(passes, (stack(traces), stack(deltas)))
+    assert_close(ours[0], reference.mean_loss_and_gradient(params, x, y, *PAIRS[i]))
+    assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize(("hidden", "output"), SOME)
-def test_compiled(hidden, output, dtype):
-    check_against_everything(random_net(n=N, dtype=dtype), hidden, output)
+def test_compiled(hidden, output):
+    """In the dtype in which people train."""
+    check_against_everything(random_net(n=N, dtype="float32"), hidden, output)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -58,11 +87,10 @@ def test_every_shape(shape, n, dtype):
     check_against_everything(random_net(shape, n=n, dtype=dtype, seed=2), *MIXED)
 
 
-@pytest.mark.parametrize(("hidden", "output"), SOME)
-def test_every_function_is_a_python_loop_over_the_network(hidden, output):
+def test_every_function_is_a_python_loop_over_the_network():
     """Per-example values come unscaled; the loss and the gradient are means."""
     params, x, y = random_net(n=N)
-    phi = phi_of(hidden, output)
+    phi = phi_of(*MIXED)
     traces = [network.forward(params, x0, phi) for x0 in x]
     deltas = [network.backward(params, trace, target, phi) for trace, target in zip(traces, y, strict=True)]
     gradients = [network.gradient(*pair) for pair in zip(traces, deltas, strict=True)]
@@ -199,30 +227,6 @@ class TestDropIn:
         assert_close(loss_and_gradient(*jax.tree.map(np.asarray, net)), self.autodiff(*net))
 
 
-@pytest.mark.parametrize(("hidden", "output"), SOME)
-def test_derivatives_of_the_hand_gradient(hidden, output):
-    """A Hessian-vector product by jvp of ours, and the gradient of a function of ours: as autodiff has them."""
-    params, x, y = random_net(n=N)
-    direction = random_net(seed=1)[0]
-    phi = phi_of(hidden, output)
-
-    def ours(params):
-        return batch.loss_and_gradient(params, x, y, phi)[1]
-
-    def autodiff(params):
-        return jax.grad(batch.loss)(params, x, y, phi)
-
-    def penalty(gradient):
-        return lambda params: sum(
-            jnp.vdot(leaf, v + leaf) for leaf, v in zip(gradient(params), direction, strict=True)
-        )
-
-    with jax.disable_jit():
-        products = [jax.jvp(gradient, (params,), (direction,))[1] for gradient in (ours, autodiff)]
-        assert_close(*products)
-        assert_close(jax.grad(penalty(ours))(params), jax.grad(penalty(autodiff))(params))
-
-
 def test_compiled_hessian_vector_product():
     params, x, y = random_net(n=N)
     direction = random_net(seed=1)[0]
@@ -287,3 +291,82 @@ def test_deterministic():
     first, again = (jax.tree.leaves(batch.loss_and_gradient(*net)) for _ in range(2))
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class TestPasses:
+    """A batch and what its passes computed, handed over whole."""
+
+    def test_they_are_what_forward_and_backward_give(self):
+        params, x, y = random_net(n=N)
+        passes = batch.passes(params, x, y, phi_of(*MIXED))
+        trace = batch.forward(params, x, phi_of(*MIXED))
+        assert_close(passes.trace, trace)
+        assert_close(passes.deltas, batch.backward(params, trace, y, phi_of(*MIXED)))
+        assert passes.phi == phi_of(*MIXED)
+        assert passes.y is y or np.array_equal(passes.y, y)
+        assert_close(passes.params, params)
+        assert batch.passes(params, x, y).phi is sigmoid
+
+    def test_a_tree_of_arrays_in_which_phi_is_static(self):
+        passes = batch.passes(*random_net(n=N), tanh)
+        leaves, structure = jax.tree.flatten(passes)
+        assert len(leaves) == len(Params._fields) + len(Trace._fields) + len(Deltas._fields) + 1
+        assert structure.unflatten(leaves).phi is tanh
+        assert structure != jax.tree.structure(replace(passes, phi=relu))
+
+        traced = []
+
+        @jax.jit
+        def norms(passes):
+            traced.append(passes.phi)
+            return statistics.gradient_norms(passes)
+
+        for phi in (tanh, tanh, relu):  # the second call finds the first one's program
+            norms(replace(passes, phi=phi))
+        assert traced == [tanh, relu]
+
+    @pytest.mark.parametrize("rows", [slice(1, 4), np.array([3, 0, 3]), jnp.array([2])], ids=str)
+    def test_some_rows_are_the_passes_of_those_examples(self, rows):
+        params, x, y = random_net(n=N)
+        some, alone = batch.passes(params, x, y)[rows], batch.passes(params, x[rows], y[rows])
+        assert type(some) is Passes
+        assert_close(some, alone)
+        assert some.phi is alone.phi
+        assert_close(curvature.hessian_diagonal(some), curvature.hessian_diagonal(alone))
+
+    def test_under_vmap_over_stacked_params(self):
+        _, x, y = random_net(n=N)
+        ensemble = [random_net(seed=seed)[0] for seed in range(3)]
+
+        def of_one(params):
+            passes = batch.passes(params, x, y, tanh)
+            return statistics.gradient_norms(passes), curvature.hessian_diagonal(passes)
+
+        assert_close(jax.vmap(of_one)(stack(ensemble)), stack([of_one(params) for params in ensemble]))
+        passes = jax.vmap(lambda params: batch.passes(params, x, y, tanh))(stack(ensemble))  # out, and in again
+        assert_close(jax.vmap(statistics.gradient_norms)(passes), stack([of_one(params)[0] for params in ensemble]))
+
+    def test_in_a_scan(self):
+        params, x, y = random_net(n=4 * N)
+        batches = x.reshape(4, N, -1), y.reshape(4, N, -1)
+        _, passes = jax.lax.scan(lambda p, xy: (p, batch.passes(p, *xy, tanh)), params, batches)
+        for i in range(4):
+            expected = batch.passes(params, *take(batches, i), tanh)
+            assert_close((take(passes, i).trace, take(passes, i).deltas), (expected.trace, expected.deltas))
+
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            (lambda p, x, y: (p, x[0], y), r"^x: expected float64 array of shape \(n >= 1, 5\), got .*\(5,\)"),
+            (
+                lambda p, x, y: (p, x, y[:2]),
+                r"^y \(one-hot\): expected float64 array of shape \(6, 3\), got .*\(2, 3\)",
+            ),
+            (lambda p, x, y: (tuple(p), x, y), r"^params: expected Params\(W1, b1, W2, b2\), got tuple"),
+            (lambda p, x, y: (p, x, y, np.tanh), r"^phi: expected an Activation or a pair"),
+        ],
+        ids=["x", "y", "params", "phi"],
+    )
+    def test_a_wrong_argument_is_named(self, wrong, message):
+        with pytest.raises(ValueError, match=message):
+            batch.passes(*wrong(*random_net(n=N)))

@@ -149,7 +149,10 @@ def test_a_set_of_other_images_and_classes_from_training_to_evaluation(tmp_path)
     options = ["--data_dir=.", "--run_dir=run", "--batch_size=5", "--epochs=2"]
     done = train(*options, "--edges", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: --edges: expected False for images without an even height and width, got True, for 5x9\n"
+    assert (
+        done.stderr
+        == "error: --edges: expected False for images without an even height and width, got True, for 5x9\n"
+    )
     assert not (tmp_path / "run").exists()
     done = train(*options, "--deskew", "--elastic=5", "--rotation=5", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -30,7 +30,9 @@ def test_a_picture_that_cannot_be_written_is_named(copy, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", fail)
-    with pytest.raises(FileError, match=r"comparison\.png: expected to write \d+ bytes, got No space left on device"):
+    with pytest.raises(
+        FileError, match=r"comparison\.png: expected to write \d+ bytes, got No space left on device"
+    ):
         reporting.write_comparison([copy])
     assert not list((copy / "report").iterdir())
 

@@ -136,7 +136,9 @@ def test_blocks_that_are_asked_for():
     assert blocked.batches_per_block(Config(hidden=100, batches_per_block=1), "cpu") == 1
 
 
-@pytest.mark.parametrize("option", [{"optimizer": "adam"}, {"log_noise_scale": True}, {"edges": True}, {"mixup": 0.3}])
+@pytest.mark.parametrize(
+    "option", [{"optimizer": "adam"}, {"log_noise_scale": True}, {"edges": True}, {"mixup": 0.3}]
+)
 def test_no_blocks_for_what_cannot_go_in_them(option):
     assert blocked.batches_per_block(Config(hidden=100, **option), "cpu") == 1
     assert blocked.batches_per_block(Config(hidden=100, clip_norm=0.1), "cpu") == 8
