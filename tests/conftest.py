@@ -98,12 +98,13 @@ def call(monkeypatch, capsys):
         interrupt = signal.getsignal(signal.SIGINT)
         capsys.readouterr()
         try:
-            with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
+            with warnings.catch_warnings():
                 warnings.simplefilter("default")
                 commands.start(module.main, module.FLAGS, [str(argument) for argument in arguments])
+        except SystemExit as end:
+            return CompletedProcess(command, end.code, *capsys.readouterr())
         finally:
             signal.signal(signal.SIGINT, interrupt)
-        return CompletedProcess(command, ended.value.code, *capsys.readouterr())
 
     return call
 

@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import subprocess
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,15 +13,16 @@ from jaxmlp.data import datasets
 from jaxmlp.inputs.deskewing import deskewed
 from jaxmlp.inputs.edges import edge_maps
 from jaxmlp.runs import storage
+from shell import assert_one_line, run
 
 
-def evaluate(*arguments):
-    command = [sys.executable, "-m", "jaxmlp.evaluate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def evaluate(call):
+    return partial(call, "evaluate")
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_json_holds_what_the_network_does(trained_run, few_digits, split):
+def test_json_holds_what_the_network_does(evaluate, trained_run, few_digits, split):
     done = evaluate(f"--run_dir={trained_run}", f"--split={split}", "--json")
     assert done.stderr == ""
     said = json.loads(done.stdout)
@@ -55,7 +55,7 @@ def test_json_holds_what_the_network_does(trained_run, few_digits, split):
         assert said["errors"] == json.loads((trained_run / "test.json").read_text())["errors"]
 
 
-def test_text_of_a_checkpoint_on_other_data(trained_run):
+def test_text_of_a_checkpoint_on_other_data(evaluate, trained_run):
     """One file, without its run: MNIST is the data."""
     done = evaluate(f"--checkpoint={trained_run / 'best.npz'}")
     assert done.stderr == ""
@@ -74,7 +74,7 @@ def test_text_of_a_checkpoint_on_other_data(trained_run):
     assert int(prediction) == np.argmax(np.array(outputs, float)) != int(label)
 
 
-def test_a_file_of_parameters_and_the_data_of_a_run(trained_run, tmp_path):
+def test_a_file_of_parameters_and_the_data_of_a_run(evaluate, trained_run, tmp_path):
     params, _ = jaxmlp.load(trained_run)
     jaxmlp.save(tmp_path / "mine.npz", params._replace(b2=params.b2.at[4].set(100.0)), "relu,sigmoid")
     done = evaluate(f"--run_dir={trained_run}", f"--checkpoint={tmp_path / 'mine.npz'}", "--json")
@@ -83,7 +83,7 @@ def test_a_file_of_parameters_and_the_data_of_a_run(trained_run, tmp_path):
     assert sum(row[4] for row in said["confusion_matrix"]) == 100
 
 
-def test_a_committee(trained_run, few_digits, tmp_path):
+def test_a_committee(evaluate, trained_run, few_digits, tmp_path):
     """The mean of two networks' outputs; the second is the first with other output biases."""
     other = shutil.copytree(trained_run, tmp_path / "other")
     params, phi = jaxmlp.load(trained_run)
@@ -108,11 +108,11 @@ def test_a_committee(trained_run, few_digits, tmp_path):
     assert text[2] == f"their committee on {few_digits}"
 
 
-def test_a_network_of_edges_of_upright_digits_is_shown_such(edges_run, trained_run, few_digits):
+def test_a_network_of_edges_of_upright_digits_is_shown_such(evaluate, edges_run, trained_run, few_digits):
     images, labels = datasets.load(few_digits).test
     members = []
-    for run, seen in ((edges_run, edge_maps(deskewed(images) / 255)), (trained_run, images / 255)):
-        params, phi, *_ = storage.read(run)
+    for trained, seen in ((edges_run, edge_maps(deskewed(images) / 255)), (trained_run, images / 255)):
+        params, phi, *_ = storage.read(trained)
         members.append(np.asarray(batch.forward(params, seen.reshape(len(seen), -1), phi).x2))
     said = json.loads(evaluate(f"--run_dir={edges_run}", "--split=test", "--json").stdout)
     assert said["errors"] == np.sum(members[0].argmax(1) != labels)
@@ -132,7 +132,11 @@ MISTAKES = {
         2,
         "error: {tmp}: expected a run directory, got no config.json",
     ),
-    "a committee on other data": (["{run}"], 2, "error: {run}: expected train-images-idx3-ubyte of SHA-256 "),
+    "a committee on other data": (
+        ["{run}", "{run}"],
+        2,
+        "error: {run}: expected train-images-idx3-ubyte of SHA-256 ",
+    ),
     "a committee of unequal networks": (
         ["--data_dir={digits}", "{run}", "{tmp}/more"],
         2,
@@ -153,7 +157,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_one_line_and_an_exit_code(trained_run, few_digits, tmp_path, case):
+def test_a_mistake_is_one_line_and_an_exit_code(evaluate, trained_run, few_digits, tmp_path, case):
     arguments, code, line = MISTAKES[case]
     places = {"run": trained_run, "digits": few_digits, "tmp": tmp_path}
     for file in shutil.copytree(trained_run, tmp_path / "more").glob("*.npz"):
@@ -161,22 +165,20 @@ def test_a_mistake_is_one_line_and_an_exit_code(trained_run, few_digits, tmp_pat
     (tmp_path / "cut.npz").write_bytes((trained_run / "best.npz").read_bytes()[:-7])
     jaxmlp.save(tmp_path / "two.npz", jaxmlp.Params(*map(np.ones, ((2, 3), 3, (3, 10), 10))))
     done = evaluate(*(argument.format(**places) for argument in arguments))
-    assert (done.returncode, done.stdout) == (code, "")
-    assert done.stderr.startswith(line.format(**places))
-    assert done.stderr.count("\n") == 1
+    assert_one_line(done, code, line.format(**places))
 
 
 def test_the_checkpoint_before_a_damaged_one_is_used_with_a_warning(trained_run, tmp_path):
     run_dir = shutil.copytree(trained_run, tmp_path / "run")
     newest = run_dir / "checkpoint-000008.npz"
     newest.write_bytes(newest.read_bytes()[:100])
-    done = evaluate(f"--run_dir={run_dir}")
+    done = run("evaluate", f"--run_dir={run_dir}")
     assert done.stdout.startswith(f"{run_dir / 'checkpoint-000007.npz'} on ")
     assert done.stderr.startswith(f"warning: {newest}: expected a whole checkpoint")
     assert done.stderr.count("\n") == 1
 
 
-def test_a_run_that_trained_on_the_validation_images_says_so(trained_run, tmp_path):
+def test_a_run_that_trained_on_the_validation_images_says_so(evaluate, trained_run, tmp_path):
     run_dir = shutil.copytree(trained_run, tmp_path / "run")
     config = run_dir / "config.json"
     config.write_text(config.read_text().replace('"train_on_all": false', '"train_on_all": true'))

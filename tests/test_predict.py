@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import jaxmlp
-from jaxmlp import batch, storage
+from jaxmlp import batch
 from jaxmlp.data import datasets
 from jaxmlp.inputs.deskewing import deskewed
 from jaxmlp.inputs.edges import edge_maps
+from jaxmlp.runs import storage
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config
 
@@ -93,7 +94,11 @@ def test_pictures_become_edges_of_upright_digits_for_a_network_of_such(edges_run
 
 def test_a_mistake_is_one_line_and_an_exit_code(trained_run, tmp_path):
     for arguments, code, line in (
-        ([f"--run_dir={trained_run}"], 1, "error: expected the files of pictures after the flags, got none"),
+        (
+            [f"--run_dir={trained_run}"],
+            1,
+            "error: expected the files of pictures after the run or the flags, got none",
+        ),
         (["x.png"], 1, "error: --run_dir: expected a run directory, or --checkpoint and a file, got neither"),
         ([f"--run_dir={tmp_path}", "x.png"], 2, f"error: {tmp_path}: expected a run directory, got no config.json"),
         (

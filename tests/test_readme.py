@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from test_train import ENVIRONMENT
+from shell import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 import jaxmlp
-from test_train import train
 
 RECIPES = sorted(Path(jaxmlp.__file__).parent.glob("recipes/*.flags"))
 
@@ -16,9 +15,9 @@ def test_there_are_recipes():
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
-def test_a_recipe_runs(recipe, few_digits, tmp_path):
+def test_a_recipe_runs(call, recipe, few_digits, tmp_path):
     few = ["--epochs=15", "--batch_size=10", "--learning_rate=0.1", "--momentum=0.9"]  # for 500 digits, not 60,000
-    done = train(f"--flagfile={recipe}", f"--data_dir={few_digits}", *few, cwd=tmp_path)
+    done = call("train", f"--flagfile={recipe}", f"--data_dir={few_digits}", *few, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "epoch 15/15" in done.stdout
     assert int(done.stdout.split("test errors: ")[1].split()[0]) < 150  # of 200; chance makes 180

@@ -3,17 +3,25 @@
 import base64
 import re
 import shutil
-import subprocess
 import sys
+from functools import partial
 
 import pytest
+
+from shell import assert_one_line, run
 
 PICTURES = ["confusion_matrix", "gradient_norms", "hidden_units", "learning_curves", "worst_mistakes"]
 
 
-def report(*arguments, **environment):
-    command = [sys.executable, "-m", "jaxmlp.report", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **environment)
+@pytest.fixture
+def report(call, monkeypatch):
+    """In this process, with pictures that are small and few."""
+    pytest.importorskip("matplotlib")
+    from jaxmlp.inspection import reporting
+
+    monkeypatch.setattr(reporting, "DPI", 20)
+    monkeypatch.setattr(reporting, "WORST", 1)
+    return partial(call, "report")
 
 
 @pytest.fixture
@@ -27,7 +35,7 @@ def embedded(page):
 
 def test_a_report_is_pictures_and_one_page_that_holds_them(copy):
     pytest.importorskip("matplotlib")
-    done = report(f"--run_dir={copy}")
+    done = run("report", f"--run_dir={copy}")
     folder = copy / "report"
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{folder / 'index.html'}\n"
@@ -47,8 +55,7 @@ def test_a_report_is_pictures_and_one_page_that_holds_them(copy):
         assert fact in page
 
 
-def test_a_report_with_a_comparison_and_a_comparison_alone(copy, trained_run):
-    pytest.importorskip("matplotlib")
+def test_a_report_with_a_comparison_and_a_comparison_alone(report, copy, trained_run):
     done = report("--compare", copy, trained_run)
     assert (done.stdout, done.stderr) == (f"{copy / 'report' / 'comparison.html'}\n", "")
     page = (copy / "report" / "comparison.html").read_text()
@@ -60,8 +67,7 @@ def test_a_report_with_a_comparison_and_a_comparison_alone(copy, trained_run):
     assert len(embedded((copy / "report" / "index.html").read_text())) == 6
 
 
-def test_a_mistake_is_one_line_and_an_exit_code(copy, tmp_path):
-    pytest.importorskip("matplotlib")
+def test_a_mistake_is_one_line_and_an_exit_code(report, copy, tmp_path):
     for arguments, code, line in (
         ([], 1, "error: --run_dir: expected a run directory, got none"),
         ([f"--run_dir={copy}", copy], 1, f"error: expected --compare before other run directories, got '{copy}'"),
@@ -77,16 +83,13 @@ def test_a_mistake_is_one_line_and_an_exit_code(copy, tmp_path):
             f"error: {tmp_path}/train-images-idx3-ubyte: expected",
         ),
     ):
-        done = report(*arguments)
-        assert (done.returncode, done.stdout) == (code, "")
-        assert done.stderr.startswith(line)
-        assert done.stderr.count("\n") == 1
+        assert_one_line(report(*arguments), code, line)
         assert not (copy / "report").exists()
 
 
 def test_without_the_plot_extra(copy, tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError('not installed here')")
-    done = report(f"--run_dir={copy}", env={"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"})
+    done = run("report", f"--run_dir={copy}", PYTHONPATH=f"{tmp_path}:{':'.join(sys.path)}")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "error: pictures need the extra [plot]: pip install 'jaxmlp[plot]' (not installed here)\n"

@@ -1,27 +1,20 @@
 """The command as a person types it: what it prints, and how it ends."""
 
 import json
-import os
 import re
 import struct
 import subprocess
 import sys
-from pathlib import Path
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 
-import jaxmlp
-from jaxmlp import commands
+from jaxmlp.commands.start import guarded
+from shell import ENVIRONMENT, assert_one_line, run
 
-# So that the package is found from any folder, installed or not.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(jaxmlp.__file__).parents[1])}
-
-
-def train(*arguments, cwd):
-    command = [sys.executable, "-m", "jaxmlp.train", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, env=ENVIRONMENT)
+train = partial(run, "train")
 
 
 def test_a_run_prints_where_it_runs_its_epochs_and_the_test_errors_once(few_digits, tmp_path):
@@ -54,7 +47,7 @@ FLAGFILES = {
     ("argument", "code", "line"),
     [
         ("--epoch=5", 1, "Unknown command line flag 'epoch'. Did you mean: epochs ?"),
-        ("--epochs=ten", 1, "flag --epochs=ten: invalid literal for int() with base 10: 'ten'"),
+        ("--epochs=ten", 1, "--epochs: expected an integer from 0 to 1000000, got 'ten'"),
         ("--epochs=-1", 1, "--epochs: expected an integer from 0 to 1000000, got -1"),
         ("--hidden=0", 1, "--hidden: expected an integer from 1 to 100000, got 0"),
         ("--hidden=1000000000", 1, "--hidden: expected an integer from 1 to 100000, got 1000000000"),
@@ -71,7 +64,7 @@ FLAGFILES = {
         ("--learning_rate=inf", 1, "--learning_rate: expected a finite number > 0, got inf"),
         ("--beta1=0.5", 1, "--beta1: expected 0.9 with the optimizer sgd, got 0.5"),
         ("epochs=3", 1, "expected flags (--name=value) only, got 'epochs=3'"),
-        ("--flagfile=none.flags", 1, "Unable to open flagfile: "),
+        ("--flagfile=none.flags", 1, "--flagfile: expected a readable file, got none.flags: "),
         (
             "--flagfile=itself.flags",
             1,
@@ -81,10 +74,14 @@ FLAGFILES = {
         (
             "--flagfile=comment.flags",
             1,
-            "flag --epochs=3 # enough: invalid literal for int() with base 10: '3 # enough'",
+            "--epochs: expected an integer from 0 to 1000000, got '3 # enough'",
         ),
-        ("--flagfile=binary.flags", 1, "'utf-8' codec can't decode byte 0xff"),
-        ("--data_dir=", 1, "flag --data_dir=: expected a path, got nothing"),
+        (
+            "--flagfile=binary.flags",
+            1,
+            "--flagfile: expected text in UTF-8, got binary.flags: 'utf-8' codec can't decode byte 0xff",
+        ),
+        ("--data_dir=", 1, "--data_dir: expected a path, got nothing"),
         (
             "--data_dir=nowhere",
             2,
@@ -96,40 +93,44 @@ FLAGFILES = {
         ("--run_dir=/proc/run", 2, "/proc/run: expected a folder to write in, got No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_line_and_an_exit_code_and_leaves_nothing(tmp_path, argument, code, line):
+def test_a_mistake_is_one_line_and_an_exit_code_and_leaves_nothing(call, tmp_path, argument, code, line):
     for name, content in FLAGFILES.items():
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    done = train(argument, cwd=tmp_path)
-    assert done.stderr.startswith(f"error: {line.format(here=tmp_path)}")
-    assert done.stderr.count("\n") == 1
-    assert done.returncode == code
-    assert done.stdout == ""
+    assert_one_line(call("train", argument, cwd=tmp_path), code, f"error: {line.format(here=tmp_path)}")
     assert {path.name for path in tmp_path.iterdir()} == set(FLAGFILES)
 
 
-def test_a_run_that_diverges_names_the_epoch(few_digits, tmp_path):
+def test_a_mistake_is_the_same_in_a_process_of_its_own(tmp_path):
+    assert_one_line(
+        train("--hidden=0", cwd=tmp_path), 1, "error: --hidden: expected an integer from 1 to 100000, got 0"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_diverges_names_the_epoch(call, few_digits, tmp_path):
     flags = ["--phi=identity", "--learning_rate=1e6", "--hidden=8"]
-    done = train(f"--data_dir={few_digits}", *flags, cwd=tmp_path)
+    done = call("train", f"--data_dir={few_digits}", *flags, cwd=tmp_path)
     assert done.returncode == 3
     assert done.stderr == "error: diverged in epoch 1: the loss is not finite; begin anew at a lower rate\n"
     assert "test errors" not in done.stdout
 
 
-def test_a_run_goes_on_from_its_directory_with_no_other_flag(few_digits, tmp_path):
-    first = train(f"--data_dir={few_digits}", "--hidden=9", "--epochs=1", "--run_dir=run", cwd=tmp_path)
+def test_a_run_goes_on_from_its_directory_with_no_other_flag(call, few_digits, tmp_path):
+    first = call("train", f"--data_dir={few_digits}", "--hidden=9", "--epochs=1", "--run_dir=run", cwd=tmp_path)
     assert first.returncode == 0
-    again = train("--run_dir=run", "--epochs=2", cwd=tmp_path)
+    again = call("train", "--run_dir=run", "--epochs=2", cwd=tmp_path)
     assert (again.returncode, again.stderr) == (0, "")
     assert "network: 784-9-10" in again.stdout
     assert "going on after epoch 1\nepoch 2/2 " in again.stdout
-    other = train("--run_dir=run", "--hidden=10", cwd=tmp_path)
+    other = call("train", "--run_dir=run", "--hidden=10", cwd=tmp_path)
     assert other.stderr == "error: --hidden: expected 9, with which run was begun, got 10\n"
     assert other.returncode == 1
 
 
-def test_its_flags_repeat_a_run(few_digits, tmp_path):
-    first = train(f"--data_dir={few_digits}", "--hidden=9", "--epochs=2", "--seed=5", "--run_dir=run", cwd=tmp_path)
-    again = train("--flagfile=run/flags.txt", "--run_dir=again", cwd=tmp_path)
+def test_its_flags_repeat_a_run(call, few_digits, tmp_path):
+    told = [f"--data_dir={few_digits}", "--hidden=9", "--epochs=2", "--seed=5"]
+    first = call("train", *told, "--run_dir=run", cwd=tmp_path)
+    again = call("train", "--flagfile=run/flags.txt", "--run_dir=again", cwd=tmp_path)
     without_speed = [
         re.sub(r" +[\d,]+ examples/s", "", done.stdout.split("compiled in")[1]) for done in (first, again)
     ]
@@ -138,7 +139,7 @@ def test_its_flags_repeat_a_run(few_digits, tmp_path):
     assert config[0] == config[1]
 
 
-def test_a_set_of_other_images_and_classes_from_training_to_evaluation(tmp_path):
+def test_a_set_of_other_images_and_classes_from_training_to_evaluation(call, tmp_path):
     """60 and 20 images of 5x9 in 4 classes, with options that look at an image as one."""
     rng = np.random.default_rng(0)
     for part, n in (("train", 60), ("t10k", 20)):
@@ -147,20 +148,19 @@ def test_a_set_of_other_images_and_classes_from_training_to_evaluation(tmp_path)
             header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
             (tmp_path / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
     options = ["--data_dir=.", "--run_dir=run", "--batch_size=5", "--epochs=2"]
-    done = train(*options, "--edges", cwd=tmp_path)
+    done = call("train", *options, "--edges", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert (
         done.stderr
         == "error: --edges: expected False for images without an even height and width, got True, for 5x9\n"
     )
     assert not (tmp_path / "run").exists()
-    done = train(*options, "--deskew", "--elastic=5", "--rotation=5", cwd=tmp_path)
+    done = call("train", *options, "--deskew", "--elastic=5", "--rotation=5", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert (
         "data: 50 training, 10 validation and 20 test images of 5x9, seen upright\nnetwork: 45-30-4" in done.stdout
     )
-    command = [sys.executable, "-m", "jaxmlp.evaluate", "--run_dir=run", "--split=test", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=ENVIRONMENT)
+    done = call("evaluate", "--run_dir=run", "--split=test", "--json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)
     assert said["errors"] == json.loads((tmp_path / "run" / "test.json").read_text())["errors"]
@@ -197,12 +197,9 @@ def through_bash(arguments, redirection, cwd):
     )
 
 
-def test_a_platform_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setitem(ENVIRONMENT, "JAX_PLATFORMS", "abacus")
-    done = train("--run_dir=run", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: JAX_PLATFORMS: expected a platform with a device, got abacus")
-    assert done.stderr.count("\n") == 1
+def test_a_platform_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path):
+    done = train("--run_dir=run", cwd=tmp_path, JAX_PLATFORMS="abacus")
+    assert_one_line(done, 1, "error: JAX_PLATFORMS: expected a platform with a device, got abacus")
     assert not (tmp_path / "run").exists()
 
 
@@ -212,7 +209,7 @@ def test_a_network_that_does_not_fit_is_one_line(error, capsys):
         raise error
 
     with pytest.raises(SystemExit, match="1"):
-        commands._guarded(work)
+        guarded(work)
     expected = r"error: expected a network and a batch that fit, got .*out of memory\n"
     assert re.fullmatch(expected, capsys.readouterr().err, re.IGNORECASE)
 

@@ -72,8 +72,7 @@ def test_an_image_is_distorted_as_the_flags_say():
 
 def test_distortions_weaken_linearly_to_their_end():
     config = Config(epochs=5, shift=1.0, distortion_end=0.2)
-    np.testing.assert_allclose(
-        [distortion_strength(config, e) for e in range(5)], [1, 0.8, 0.6, 0.4, 0.2], rtol=1e-6
-    )
+    strengths = np.array([distortion_strength(config, epoch) for epoch in range(5)])
+    assert_close(strengths, np.array([1, 0.8, 0.6, 0.4, 0.2]), 1e-6)
     assert distortion_strength(Config(epochs=1, shift=1.0, distortion_end=0.2), 0) == 1
     assert {distortion_strength(Config(epochs=3), e) for e in range(3)} == {1}

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from compare import assert_close
 from jaxmlp import activations, batch, network
@@ -49,11 +50,14 @@ def trained(config, images, labels, tuning=PLAIN, state=None, key=KEY, strength=
     return train_epoch(state or start(config), inputs, config, tuning)
 
 
+autodiff = jax.jit(jax.value_and_grad(batch.loss), static_argnames="phi")
+
+
 def by_hand(config, batches):
     """The same as a loop over the batches (x, y), the gradient of each by autodiff: (state, mean loss)."""
     state, total, n = start(config), 0.0, sum(len(y) for _, y in batches)
     for (x, y), rate in zip(batches, rates_of(config, n), strict=True):
-        loss, gradient = jax.value_and_grad(batch.loss)(state.params, x, y, PHI)
+        loss, gradient = autodiff(state.params, x, y, PHI)
         state = State(*optimizer_of(config).update(gradient, state.optimizer, state.params, rate))
         total += float(loss) * len(y)
     return state, total / n
@@ -82,10 +86,11 @@ def test_an_epoch_is_the_loop_over_its_batches(n, batch_size, options):
     assert seen.noise is None
 
 
+@jax.jit
 def per_example(params, x, y):
     """The gradients of the batch's examples, as rows, by autodiff."""
-    gradients = [jax.grad(network.loss)(params, *example, PHI) for example in zip(x, y, strict=True)]
-    return np.stack([np.concatenate([np.ravel(leaf) for leaf in g]) for g in gradients])
+    gradient = jax.grad(lambda params, x0, target: network.loss(params, x0, target, PHI))
+    return jax.vmap(lambda *example: ravel_pytree(gradient(params, *example))[0])(x, y)
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 0.45])
@@ -94,7 +99,7 @@ def test_an_epoch_of_clipped_gradients_and_its_noise_scale(clip_norm):
     params = start(config).params
     covariance_traces, squared_norms, clipped = [], [], []
     for (x, y), rate in zip(batches_of(config, images, labels), rates_of(config, 23), strict=True):
-        gradients = per_example(params, x, y)
+        gradients = np.asarray(per_example(params, x, y))
         if len(y) == 5:
             covariance_traces.append(np.var(gradients, axis=0, ddof=1).sum())
             squared_norms.append(np.sum(gradients.mean(axis=0) ** 2) - covariance_traces[-1] / 5)
@@ -102,9 +107,8 @@ def test_an_epoch_of_clipped_gradients_and_its_noise_scale(clip_norm):
             norms = np.linalg.norm(gradients, axis=1, keepdims=True)
             clipped.extend(norms > clip_norm)
             gradients = gradients * np.minimum(1, clip_norm / norms)
-        leaves = np.split(gradients.mean(axis=0), np.cumsum([p.size for p in params])[:-1])
-        moved = [p - rate * g.reshape(p.shape) for p, g in zip(params, leaves, strict=True)]
-        params = network.Params(*moved)
+        theta, unravel = ravel_pytree(params)
+        params = unravel(theta - rate * gradients.mean(axis=0))
     assert not clip_norm or 0 < sum(clipped) < 23
     state, seen = trained(config, images, labels)
     assert_close(state.params, params, 1e-11)
