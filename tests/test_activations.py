@@ -1,5 +1,10 @@
 """φ, φ′ and φ″: against NumPy in float64, autodiff and central differences, and out in the tails."""
 
+import copy
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -114,3 +119,44 @@ def test_layers_refuses(phi):
         ValueError, match=r"^phi: expected an Activation or a pair \(hidden, output\) of them, got "
     ):
         as_pair(phi)
+
+
+def test_copies_and_pickles_of_the_six_are_themselves():
+    for name, activation in ACTIVATIONS.items():
+        for other in (
+            copy.copy(activation),
+            copy.deepcopy(activation),
+            pickle.loads(pickle.dumps(activation)),
+            copy.deepcopy({"phi": (activation, sigmoid)})["phi"][0],
+        ):
+            assert other is activation, name
+    pair = (relu, sigmoid)
+    assert pickle.loads(pickle.dumps(pair)) == pair
+
+
+def test_an_activation_of_ones_own_is_itself_when_copied_and_pickles_by_its_functions():
+    own = Activation(np.sin, np.cos, np.negative)
+    assert copy.deepcopy(own) is own
+    again = pickle.loads(pickle.dumps(own))
+    assert (again.phi, again.prime, again.second) == (np.sin, np.cos, np.negative)
+
+
+def test_a_spawned_worker_finds_the_same_activation():
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        assert pool.submit(_names_of, (relu, sigmoid)).result(timeout=100) == ["relu", "sigmoid"]
+
+
+def _names_of(pair):
+    return [name for phi in pair for name, activation in ACTIVATIONS.items() if activation is phi]
+
+
+@pytest.mark.parametrize("z", [-80.0, -18.0, -9.0, 9.0, 18.0, 80.0])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "scaled_tanh", "softplus"])
+def test_slopes_keep_their_digits_in_float32_where_a_unit_saturates(name, z):
+    """There 1 − σ(z) and 1 − tanh(z)² are 0 in float32."""
+    activation, (_, prime, second) = ACTIVATIONS[name], reference.ACTIVATIONS[name]
+    z32 = jnp.float32(z)
+    for ours, theirs in ((activation.prime(z32), prime(z)), (activation.second(z32), second(z))):
+        if abs(theirs) > np.finfo(np.float32).tiny:
+            np.testing.assert_allclose(ours, theirs, rtol=2e-5)

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 
 import oracle
 from compare import assert_close
-from jaxmlp import batch, statistics
+from jaxmlp import activations, batch, statistics
 from jaxmlp.activations import relu, sigmoid
 from jaxmlp.batch import Passes
 from jaxmlp.network import Deltas, Params, Trace
@@ -148,12 +148,14 @@ def test_float32_at_the_size_of_mnist(digits):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "per_example_gradients"])
 def test_no_gradient_per_example_in_memory(digits, name):
-    """Beside its result, every statistic needs less than one gradient's memory for every 40 examples."""
+    """Beside its result, every statistic needs less than one gradient's memory for every 40 examples, 20 of variance,
+    which holds x0, its square, and both centred.
+    """
     passes = batch.passes(*digits)
     weights = jnp.ones(N, jnp.float32)
     program = jax.jit(lambda *args: every_statistic(*args)[name])
     memory = program.lower(passes, weights, passes.params, passes[OTHER]).compile().memory_analysis()
-    assert memory.temp_size_in_bytes < 4 * N * D * K / 40
+    assert memory.temp_size_in_bytes < 4 * N * D * K / (20 if name == "variance" else 40)
 
 
 def test_in_a_scanned_training_loop():
@@ -338,3 +340,29 @@ def test_the_derivative_where_a_gradient_is_tiny_and_stays_as_it_is():
 
     clipped, plain = slope(lambda passes: statistics.clipped_gradient(passes, MAX_NORM)), slope(gradient)
     assert_close(take(clipped, 1), take(plain, 1))
+
+
+def with_mean(mean, spread, n=256):
+    """Passes of one parameter each, a 1-1-1 net of identities, whose gradients of b2 are mean ± spread."""
+    params = Params(*(jnp.zeros(shape, jnp.float32) for shape in ((1, 1), 1, (1, 1), 1)))
+    y = np.float32(mean + spread * np.random.default_rng(0).normal(size=(n, 1)))
+    return batch.passes(params, jnp.ones((n, 1), jnp.float32), y, activations.identity), y
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(2000, 1), (1e6, 100), (0, 1), (-3e4, 1)])
+def test_a_large_mean_gradient_costs_the_variance_no_digits(mean, spread):
+    passes, y = with_mean(mean, spread)
+    variance = y.astype(np.float64).var(ddof=1)
+    assert float(statistics.variance(passes).b2[0]) == pytest.approx(variance, rel=1e-5)
+    scale = statistics.noise_scale(passes)
+    assert float(scale.covariance_trace) == pytest.approx(variance, rel=1e-5)
+    squared_norm = y.astype(np.float64).mean() ** 2 - variance / len(y)
+    assert float(scale.squared_norm) == pytest.approx(squared_norm, rel=1e-5, abs=1e-5 * variance)
+
+
+def test_a_bound_below_zero_is_zero():
+    passes = batch.passes(*random_net(n=5))
+    for bound in (-1.0, jnp.float64(-1.0), -jnp.inf):
+        assert not any(np.any(leaf) for leaf in statistics.clipped_gradient(passes, bound))
+    traced = jax.jit(lambda bound: statistics.clipped_gradient(passes, bound))(-0.5)
+    assert not any(np.any(leaf) for leaf in traced)

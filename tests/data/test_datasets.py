@@ -84,15 +84,15 @@ def test_mnist_loads_quickly():
 
 @pytest.mark.parametrize("gzipped", [(), NAMES, NAMES[1:3]], ids=["plain", "gz", "both kinds"])
 def test_loads_another_set(tmp_path, gzipped):
-    contents = arrays(rows=20, size=(3, 4), classes=4)
+    contents = arrays(rows=24, size=(3, 4), classes=4)
     folder = write(tmp_path, contents, gzipped)
     for data_dir in (folder, str(folder)):
         dataset = load(data_dir)
         assert dataset.classes == 4
-        np.testing.assert_array_equal(dataset.train.images, contents[TRAIN_IMAGES][:17])
-        np.testing.assert_array_equal(dataset.train.labels, contents[TRAIN_LABELS][:17])
-        np.testing.assert_array_equal(dataset.validation.images, contents[TRAIN_IMAGES][17:])
-        np.testing.assert_array_equal(dataset.validation.labels, contents[TRAIN_LABELS][17:])
+        np.testing.assert_array_equal(dataset.train.images, contents[TRAIN_IMAGES][:20])
+        np.testing.assert_array_equal(dataset.train.labels, contents[TRAIN_LABELS][:20])
+        np.testing.assert_array_equal(dataset.validation.images, contents[TRAIN_IMAGES][20:])
+        np.testing.assert_array_equal(dataset.validation.labels, contents[TRAIN_LABELS][20:])
         np.testing.assert_array_equal(dataset.test.images, contents[TEST_IMAGES])
         np.testing.assert_array_equal(dataset.test.labels, contents[TEST_LABELS])
         assert dataset.sha256 == {n: hashlib.sha256(idx_bytes(a)).hexdigest() for n, a in contents.items()}
@@ -106,10 +106,10 @@ def test_other_sizes_and_class_counts(tmp_path, size, classes):
 
 
 @pytest.mark.parametrize(
-    ("rows", "validation"), [(6, 1), (11, 1), (12, 2), (59_999, 9_999), (60_000, 10_000), (120_000, 10_000)]
+    ("rows", "validation"), [(12, 2), (17, 2), (59_999, 9_999), (60_000, 10_000), (120_000, 10_000)]
 )
 def test_validation_is_the_last_sixth_but_at_most_10000(tmp_path, rows, validation):
-    contents = arrays(rows=rows, size=(1, 1))
+    contents = arrays(rows=rows, size=(1, 1), classes=2)
     folder = write(tmp_path, contents)
     split, whole = load(folder), load(folder, train_on_all=True)
     assert len(split.train.images) == len(split.train.labels) == rows - validation
@@ -118,6 +118,37 @@ def test_validation_is_the_last_sixth_but_at_most_10000(tmp_path, rows, validati
     np.testing.assert_array_equal(whole.train.labels, contents[TRAIN_LABELS])
     np.testing.assert_array_equal(whole.validation.images, split.validation.images)
     np.testing.assert_array_equal(whole.test.images, split.test.images)
+
+
+@pytest.mark.parametrize("train_on_all", [False, True])
+def test_a_sorted_file_is_split_at_random_and_always_the_same_way(tmp_path, train_on_all):
+    contents = arrays(rows=600, size=(2, 2), classes=10)
+    contents[TRAIN_LABELS] = np.sort(contents[TRAIN_LABELS])
+    contents[TRAIN_IMAGES][:, 0, 0] = contents[TRAIN_LABELS]  # so that one sees whether an image keeps its label
+    folder = write(tmp_path, contents)
+    dataset, again = load(folder, train_on_all), load(folder, train_on_all)
+    assert dataset.shuffled
+    assert len(dataset.train.labels) == (600 if train_on_all else 500)
+    for split, same in ((dataset.train, again.train), (dataset.validation, again.validation)):
+        np.testing.assert_array_equal(split.images, same.images)
+        np.testing.assert_array_equal(split.images[:, 0, 0], split.labels)
+        assert set(split.labels.tolist()) == set(range(10))
+    rows = {split.tobytes() for part in (dataset.train, dataset.validation) for split in part.images}
+    assert rows == {image.tobytes() for image in contents[TRAIN_IMAGES]}
+
+
+def test_no_class_is_missing_from_training_however_rare(tmp_path):
+    contents = arrays(rows=60, classes=4)
+    contents[TRAIN_LABELS][:] = 0
+    contents[TRAIN_LABELS][[57, 58, 59]] = 1, 2, 3
+    dataset = load(write(tmp_path, contents))
+    assert dataset.shuffled
+    assert set(dataset.train.labels.tolist()) == {0, 1, 2, 3}
+    assert len(dataset.validation.labels) == 10
+
+
+def test_mnist_keeps_its_own_split(mnist):
+    assert not mnist.shuffled
 
 
 def test_the_plain_file_is_preferred(tmp_path):

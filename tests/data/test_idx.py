@@ -141,7 +141,12 @@ BAD = {  # name: (file name, content, what the message says after the path)
         named(idx.CHUNK) + b"\0",
         "expected the end after the gzip stream, got more bytes",
     ),
-    "two gzip streams": ("images.gz", PACKED + PACKED, "expected the end after the gzip stream, got more bytes"),
+    "the array twice": ("images.gz", PACKED + PACKED, "expected .* items, as its header says, got more"),
+    "a second stream cut off": (
+        "images.gz",
+        gzip.compress(PLAIN[:-3]) + gzip.compress(PLAIN[-3:])[:-4],
+        "expected a whole gzip stream",
+    ),
     "gzip in gzip": ("images.gz", gzip.compress(PACKED), r"two zero bytes, got b'\\x1f\\x8b"),
     "plain named gz": ("images.gz", PLAIN, r"expected gzip data, as its name says, got .* b'\\x00\\x00\\x08\\x03"),
     "HTML": ("images", HTML, "which starts with two zero bytes, got b'<!DO'"),
@@ -150,6 +155,16 @@ BAD = {  # name: (file name, content, what the message says after the path)
     "no content": ("images.gz", empty_blocks(10**6), "expected gzip data, got .* bytes that hold only 0"),
     "endless name": ("images.gz", b"\x1f\x8b\x08\x08" + 3 * 10**6 * b"n", "expected gzip data, got .* hold only 0"),
 }
+
+
+@pytest.mark.parametrize("cuts", [[7], [16], [-1], [2, 17, 20]])
+def test_reads_several_gzip_streams_as_one(tmp_path, cuts):
+    """As gzip does: files that were compressed in parts, or by several processes."""
+    parts = [PLAIN[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
+    path = tmp_path / "images.gz"
+    path.write_bytes(b"".join(map(gzip.compress, parts)))
+    (tmp_path / "images").write_bytes(PLAIN)
+    np.testing.assert_array_equal(idx.read(path, 3), idx.read(tmp_path / "images", 3))
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -123,9 +123,10 @@ def test_upright_digits_for_a_network_of_such(scores):
 
 
 def test_a_committee_is_the_mean_of_its_outputs(scores):
-    other = Scores(scores.labels, scores.outputs[:, ::-1], scores.losses)
-    mean = scoring.committee([scores, other])
-    np.testing.assert_allclose(mean.outputs, (scores.outputs + scores.outputs[:, ::-1]) / 2, rtol=1e-12)
+    """Of three members: the mean of two is their median too."""
+    outputs = [scores.outputs, scores.outputs[:, ::-1], scores.outputs**3]
+    mean = scoring.committee([Scores(scores.labels, x2, scores.losses) for x2 in outputs])
+    np.testing.assert_allclose(mean.outputs, (outputs[0] + outputs[1] + outputs[2]) / 3, rtol=1e-12)
     y = scores.labels[:, None] == np.arange(C)
     np.testing.assert_allclose(mean.losses, ((mean.outputs - y) ** 2).sum(1) / 2, rtol=1e-12)
 

@@ -81,6 +81,35 @@ def test_update_keeps_types_so_that_a_scan_can_carry_them(optimizer):
     )
 
 
+@pytest.mark.parametrize("make", [sgd, adam])
+def test_decay_goes_by_name_however_the_networks_are_stacked(make):
+    """Two networks on a leading axis, where a bias has two axes; and the same as a dict."""
+    ones = Params(*(jnp.ones(shape) for shape in ((2, 4, 3), (2, 3), (2, 3, 2), (2, 2))))
+    for params in (ones, ones._asdict()):
+        zero = jax.tree.map(jnp.zeros_like, params)
+        optimizer = make(weight_decay=0.5)
+        after, _ = optimizer.update(zero, optimizer.init(params), params, jnp.float64(0.1))
+        leaves = after if isinstance(after, dict) else after._asdict()
+        means = {name: float(leaf.mean()) for name, leaf in leaves.items()}
+        assert means == pytest.approx({"W1": 0.95, "b1": 1, "W2": 0.95, "b2": 1})
+
+
+def test_decay_by_a_mask_of_ones_own():
+    params = {"kernel": jnp.ones((2, 2)), "scale": jnp.ones((2, 2))}
+    optimizer = sgd(weight_decay=0.5, decayed=lambda tree: {name: name == "kernel" for name in tree})
+    after, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), (), params, jnp.float64(0.1))
+    assert float(after["kernel"].mean()) == pytest.approx(0.95)
+    assert float(after["scale"].mean()) == 1
+
+
+@pytest.mark.parametrize("optimizer", [sgd(0.9, True, 0.1), adam(weight_decay=0.1)])
+def test_parameters_of_half_precision_stay_so(optimizer):
+    params = {"W1": jnp.ones((2, 2), jnp.bfloat16), "b1": jnp.ones(2, jnp.bfloat16)}
+    state = optimizer.init(params)
+    after = optimizer.update(params, state, params, jnp.float32(0.1))
+    assert jax.tree.map(lambda a: a.dtype, after) == jax.tree.map(lambda a: a.dtype, (params, state))
+
+
 @pytest.mark.parametrize(
     ("options", "step"),
     [
