@@ -33,7 +33,7 @@ def described(value):
     return f"{value.dtype} array of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
 
 
-FREE_W1 = "floating-point array of shape (D >= 1, K >= 1)"
+FREE_W1 = "float32 or float64 array of shape (D >= 1, K >= 1)"
 FREE_W2 = "float32 array of shape (4, C >= 1)"
 
 
@@ -182,7 +182,7 @@ def test_wrong_leaf_of_a_trace_on_the_way_back(leaf):
 
 @pytest.mark.parametrize(("leaf", "axis"), [("x0", "D"), ("x1", "K"), ("x2", "C")])
 def test_wrong_leaf_of_a_trace_in_a_gradient(leaf, axis):
-    dtype = "floating-point" if leaf == "x0" else "float32"
+    dtype = "float32 or float64" if leaf == "x0" else "float32"
     for wrong in (array(0), array(6, 2), array(2, dtype="int32"), None):
         line = f"trace.{leaf}: expected {dtype} array of shape ({axis} >= 1,), got {described(wrong)}"
         assert_refused(network.gradient, (TRACE0._replace(**{leaf: wrong}), DELTAS0), line)
@@ -208,17 +208,17 @@ def test_one_example_for_a_batch_and_a_batch_for_one_example():
     assert_refused(
         network.gradient,
         (TRACE, DELTAS),
-        "trace.x0: expected floating-point array of shape (D >= 1,), got float32 array of shape (6, 5)",
+        "trace.x0: expected float32 or float64 array of shape (D >= 1,), got float32 array of shape (6, 5)",
     )
     assert_refused(
         batch.gradient,
         (TRACE0, DELTAS0),
-        "trace.x0: expected floating-point array of shape (n >= 1, D >= 1), got float32 array of shape (5,)",
+        "trace.x0: expected float32 or float64 array of shape (n >= 1, D >= 1), got float32 array of shape (5,)",
     )
 
 
 def test_deltas_and_trace_the_wrong_way_round():
-    line = "trace.x0: expected floating-point array of shape (D >= 1,), got NoneType"
+    line = "trace.x0: expected float32 or float64 array of shape (D >= 1,), got NoneType"
     assert_refused(network.gradient, (DELTAS0, TRACE0), line)
 
 
