@@ -219,6 +219,6 @@ def test_a_bad_number_is_named(name, value):
     ("shape", "dtype"), [((2, 28, 28), np.uint8), ((28, 28), np.float32), ((0, 5, 5), np.float32)]
 )
 def test_bad_images_are_named(shape, dtype):
-    expected = r"^images: expected floating-point array of shape \(n >= 1, H >= 1, W >= 1\), got"
+    expected = r"^images: expected float32 or float64 array of shape \(n >= 1, H >= 1, W >= 1\), got"
     with pytest.raises(ValueError, match=expected):
         distort(KEY, np.zeros(shape, dtype), EVERYTHING)

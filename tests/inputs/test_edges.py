@@ -76,7 +76,7 @@ def test_under_vmap_and_jit():
         (np.zeros((2, 4, 5)), "an even height and width, got 4x5"),
         (np.zeros((4, 4)), "shape"),
         (np.zeros((0, 4, 4)), "shape"),
-        (np.zeros((2, 4, 4), np.uint8), "floating-point"),
+        (np.zeros((2, 4, 4), np.uint8), "float32 or float64"),
         (jnp.zeros((2, 16)), "shape"),
     ],
 )

@@ -1,7 +1,5 @@
 """A whole run with its directory: exact resume, damage, refusals, and what the files say."""
 
-import errno
-import fcntl
 import json
 import os
 import shutil
@@ -67,6 +65,13 @@ def whole(few_digits, tmp_path_factory):
 @pytest.fixture
 def copy(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "copy")
+
+
+@pytest.fixture
+def untested(copy):
+    """A run that was killed before it counted its test errors: a finished one reads nothing more."""
+    (copy / "test.json").unlink()
+    return copy
 
 
 @pytest.mark.parametrize(
@@ -217,24 +222,24 @@ def forget(file, names):
     checkpoint.save(file, {name: array for name, array in checkpoint.load(file).items() if name not in names})
 
 
-def test_a_run_older_than_a_flag_goes_on_with_its_default(whole, copy, few_digits):
+def test_a_run_older_than_a_flag_goes_on_with_its_default(whole, untested, few_digits):
     """Its config and its checkpoints know nothing of it."""
     view = ("deskew", "edges")
-    recorded = json.loads((copy / "config.json").read_text())
+    recorded = json.loads((untested / "config.json").read_text())
     for name in view:
         del recorded["config"][name]
-    (copy / "config.json").write_text(json.dumps(recorded))
-    (copy / "checkpoint-000003.npz").unlink()
-    for file in copy.glob("*.npz"):
+    (untested / "config.json").write_text(json.dumps(recorded))
+    (untested / "checkpoint-000003.npz").unlink()
+    for file in untested.glob("*.npz"):
         forget(file, view)
-    assert storage.read(copy).view == View()
-    assert read_run(copy).network.view == View()
+    assert storage.read(untested).view == View()
+    assert read_run(untested).network.view == View()
     with pytest.raises(ConfigError, match=r"^deskew: expected False, "):
-        train(copy, few_digits, Config(**{**vars(CONFIG), "deskew": True}))
-    train(copy, few_digits)
-    np.testing.assert_equal(left_by(copy)[1:], left_by(whole)[1:])
+        train(untested, few_digits, Config(**{**vars(CONFIG), "deskew": True}))
+    train(untested, few_digits)
+    np.testing.assert_equal(left_by(untested)[1:], left_by(whole)[1:])
     last = "checkpoint-000003.npz"
-    np.testing.assert_equal(left_by(copy)[0][last], left_by(whole)[0][last])
+    np.testing.assert_equal(left_by(untested)[0][last], left_by(whole)[0][last])
 
 
 def test_fewer_epochs_are_refused(copy, few_digits):
@@ -272,39 +277,30 @@ def test_another_machine_is_warned_of(copy, few_digits):
     assert cpus.startswith(f"{copy}: CPU count was 96, is ")
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(whole, copy, few_digits):
-    last = copy / "checkpoint-000003.npz"
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(whole, untested, few_digits):
+    last = untested / "checkpoint-000003.npz"
     last.write_bytes(last.read_bytes()[:-1000])
-    (copy / "checkpoint-000004.npz.tmp").write_bytes(b"torn")
-    with (copy / "metrics.jsonl").open("a") as file:
+    (untested / "checkpoint-000004.npz.tmp").write_bytes(b"torn")
+    with (untested / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 4, "train_lo')  # a torn row
     with pytest.warns(RunWarning, match=f"^{last}: expected a whole checkpoint"):
-        train(copy, few_digits)
-    assert_same(whole, copy)
-    assert not list(copy.glob("*.tmp"))
+        train(untested, few_digits)
+    assert_same(whole, untested)
+    assert not list(untested.glob("*.tmp"))
 
 
-def test_with_no_whole_checkpoint_it_is_an_error(copy, few_digits):
-    for path in copy.glob("checkpoint-*.npz"):
+def test_with_no_whole_checkpoint_it_is_an_error(untested, few_digits):
+    for path in untested.glob("checkpoint-*.npz"):
         path.write_bytes(b"")
     unusable = pytest.raises(CheckpointError, match="expected a checkpoint that can be used, got 2 that cannot")
     with pytest.warns(RunWarning) as warnings, unusable:
-        train(copy, few_digits)
+        train(untested, few_digits)
     assert len(warnings) == 2
 
 
 def test_a_second_writer_is_refused(whole, few_digits):
     with run_writer.opened(whole), pytest.raises(RunError, match="only writer"):
         train(whole, few_digits)
-
-
-def test_a_file_system_without_locks_is_no_other_writer(tmp_path, few_digits, monkeypatch):
-    def flock(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(FileError, match="expected a folder with locks, got No locks available"):
-        train(tmp_path / "run", few_digits)
 
 
 def test_data_in_another_folder_are_found_there_from_then_on(copy, few_digits):
@@ -338,11 +334,11 @@ def test_nothing_of_somebody_else_is_written_or_deleted_by_a_name_like_ours(tmp_
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == dict.fromkeys(names, "{}")
 
 
-def test_a_temporary_file_of_somebody_else_in_a_run_is_kept(copy, few_digits):
-    (copy / "thesis.tmp").touch()
-    (copy / "checkpoint-000002.npz").unlink()
-    train(copy, few_digits)
-    assert (copy / "thesis.tmp").exists()
+def test_a_temporary_file_of_somebody_else_in_a_run_is_kept(untested, few_digits):
+    (untested / "thesis.tmp").touch()
+    (untested / "checkpoint-000002.npz").unlink()
+    train(untested, few_digits)
+    assert (untested / "thesis.tmp").exists()
 
 
 def test_a_file_for_a_folder(tmp_path, few_digits):
@@ -358,10 +354,10 @@ def test_a_damaged_config_is_one_error(copy, few_digits, content):
         train(copy, few_digits)
 
 
-def test_a_run_without_its_row_file_gets_it_again(copy, whole, few_digits):
-    (copy / "metrics.jsonl").unlink()
-    train(copy, few_digits)
-    assert_same(whole, copy)
+def test_a_run_without_its_row_file_gets_it_again(untested, whole, few_digits):
+    (untested / "metrics.jsonl").unlink()
+    train(untested, few_digits)
+    assert_same(whole, untested)
 
 
 def test_load_gives_the_parameters_of_the_newest_checkpoint(whole, copy):
