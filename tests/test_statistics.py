@@ -148,7 +148,7 @@ def test_float32_at_the_size_of_mnist(digits):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "per_example_gradients"])
 def test_no_gradient_per_example_in_memory(digits, name):
-    """Beside its result, every statistic needs less than one gradient's memory for every 40 examples, 20 of variance,
+    """Beside its result, a statistic needs less than one gradient's memory for every 40 examples, variance for 20,
     which holds x0, its square, and both centred.
     """
     passes = batch.passes(*digits)
