@@ -1,5 +1,6 @@
 """Optional dependencies: what to say when one is missing."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ class MissingExtra(ImportError):
 @contextmanager
 def plot_extra() -> Iterator[None]:
     """Around an import of Matplotlib or Pillow: raises MissingExtra where it fails."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it cannot keep its cache it warns, and works
     try:
         yield
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""python -m jaxmlp.report: pictures of a run, and one HTML page of them, in RUN/report. Needs [plot].
+"""python -m jaxmlp.report: a run on one HTML page, RUN/report/index.html. Needs [plot].
 
 python -m jaxmlp.report RUN
 python -m jaxmlp.report --run_dir=RUN --compare RUN2 ...     with the learning curves and results of others beside
@@ -13,7 +13,7 @@ from jaxmlp.extras import plot_extra
 
 FLAGS = commands.Flags(__doc__, operands=True, takes_run=lambda operands: len(operands) == 1 and not COMPARE.value)
 RUN_DIR = FLAGS.path("run_dir", "the run directory; the report goes into its folder report")
-DATA_DIR = FLAGS.path("data_dir", "a folder with four IDX files named as MNIST's; empty for MNIST", empty=True)
+DATA_DIR = FLAGS.path("data_dir", "where the data of the run lie now; empty for MNIST", empty=True)
 COMPARE: Any = FLAGS.switch("compare", "compare with the run directories named: --compare RUN1 RUN2")
 
 
@@ -28,7 +28,7 @@ def main(*named: str) -> None:
         from jaxmlp.inspection import reporting
     others = [Path(path) for path in named]
     if RUN_DIR.value:
-        print(reporting.write_report(RUN_DIR.value, DATA_DIR.value, others, check_data=not FLAGS.given("data_dir")))
+        print(reporting.write_report(RUN_DIR.value, DATA_DIR.value, others))
     else:
         print(reporting.write_comparison(others))
 

@@ -3,7 +3,8 @@
 import base64
 from html.parser import HTMLParser
 
-from jaxmlp.inspection.page import Picture, Table, page
+from jaxmlp.inspection.markup import image, table, tag
+from jaxmlp.inspection.page import Section, page
 
 VOID = {"meta", "img"}
 
@@ -34,15 +35,25 @@ NASTY = '<script>alert("&")</script>'
 
 
 def test_a_page_holds_its_pictures_and_escapes_its_text():
-    picture = Picture("p", NASTY, NASTY, NASTY, b"\x89PNG bytes")
-    read = Reader(
-        page(NASTY, [Table(NASTY, [(NASTY, NASTY)], (NASTY, NASTY)), picture, Table("facts", [("a", "b")])])
-    )
-    (image,) = [attributes for tag, attributes in read.tags if tag == "img"]
-    assert image["alt"] == NASTY
-    kind, data = image["src"].split(",")
+    picture = image("image/png", b"\x89PNG bytes", NASTY)
+    cells = table([NASTY], [[tag("td", NASTY)]])
+    read = Reader(page(NASTY, NASTY, [Section("one", NASTY, [picture, cells])], [NASTY]))
+    (img,) = [attributes for name, attributes in read.tags if name == "img"]
+    assert img["alt"] == NASTY
+    kind, data = img["src"].split(",")
     assert kind == "data:image/png;base64"
-    assert base64.b64decode(data) == picture.png
-    assert read.text.count(NASTY) == 9
-    assert {tag for tag, _ in read.tags}.isdisjoint({"script", "link", "iframe"})
-    assert sum(tag == "thead" for tag, _ in read.tags) == 1
+    assert base64.b64decode(data) == b"\x89PNG bytes"
+    assert read.text.count(NASTY) == 8  # title, heading, lead, contents, section, head, cell, last
+    assert {name for name, _ in read.tags}.isdisjoint({"script", "link", "iframe"})
+
+
+def test_the_contents_lead_to_the_sections_in_their_order():
+    read = Reader(page("a page", "", [Section("b", "Second", []), Section("a", "First", [])], []))
+    assert [attributes["href"] for name, attributes in read.tags if name == "a"] == ["#b", "#a"]
+    assert [attributes["id"] for name, attributes in read.tags if name == "section"] == ["b", "a"]
+
+
+def test_text_stays_where_it_stands_between_elements():
+    element = tag("p", "o", "ne ", tag("b", "two"), " three", " four", tag("i"), " five", class_="c")
+    assert "".join(element.itertext()) == "one two three four five"
+    assert element.attrib == {"class": "c"}

@@ -1,7 +1,9 @@
 """A run directory read for a report."""
 
 import json
+import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from jaxmlp.runs import checkpoint
 from jaxmlp.runs.checkpoint import CheckpointError
 from jaxmlp.runs.run import read_run
 from jaxmlp.runs.run_directory import RunError, RunWarning
+from jaxmlp.training.config import Config
+
+SMALL = {"hidden": 12, "phi": "relu,sigmoid", "learning_rate": 0.5, "epochs": 8}
 
 
 @pytest.fixture
@@ -24,15 +29,40 @@ def test_reads_a_run(trained_run):
     assert [m._asdict() for m in run.history] == rows
     assert len(rows) == 8
     assert run.name == "small"
-    assert run.config["hidden"] == run.network.params.W1.shape[1] == 12
+    assert run.config.hidden == run.network.params.W1.shape[1] == 12
     best = json.loads(checkpoint.load(trained_run / "best.npz")["history"].tobytes())[-1]
     assert run.best._asdict() == best
     assert run.test == json.loads((trained_run / "test.json").read_text())
 
 
+def test_a_flag_that_is_younger_than_the_run_has_its_default(copy):
+    recorded = json.loads((copy / "config.json").read_text())
+    del recorded["config"]["nesterov"], recorded["config"]["train_on_all"]
+    recorded["config"]["older"] = 3
+    (copy / "config.json").write_text(json.dumps(recorded))
+    assert read_run(copy).config == Config(**SMALL)
+
+
+def test_refuses_a_flag_of_a_wrong_value(copy):
+    text = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(text.replace('"epochs": 8', '"epochs": "many"'))
+    with pytest.raises(RunError, match=r"config\.json: epochs: expected an integer from 0 to 1000000, got 'many'$"):
+        read_run(copy)
+
+
+def test_a_run_is_dated_by_its_folder_and_its_checkpoint(copy, tmp_path):
+    os.utime(copy / "checkpoint-000008.npz", (0, time.mktime((2026, 11, 24, 15, 31, 7, 0, 0, -1))))
+    run = read_run(copy.rename(tmp_path / "20261124-153000-quick"))
+    assert run.saved[:6] == (2026, 11, 24, 15, 31, 7)
+    assert run.begun[:6] == (2026, 11, 24, 15, 30, 0)
+    assert run._replace(path=tmp_path / "copy").begun is None
+
+
 def test_a_run_that_is_not_done_has_no_test_errors(copy):
+    assert read_run(copy).tested
     (copy / "test.json").unlink()
     assert read_run(copy).test is None
+    assert not read_run(copy).tested
 
 
 @pytest.mark.parametrize("content", ["{}", "3", ""])
@@ -44,7 +74,9 @@ def test_refuses_a_damaged_record_of_the_test(copy, content):
 
 def test_history_and_parameters_are_of_the_same_checkpoint(copy):
     (copy / "checkpoint-000008.npz").write_bytes(b"")
-    with pytest.warns(RunWarning, match=r"checkpoint-000008\.npz: expected a whole .*; trying the one "):
+    with pytest.warns(
+        RunWarning, match=r"checkpoint-000008\.npz: expected a whole checkpoint, .*; trying the one "
+    ):
         run = read_run(copy)
     assert len(run.history) == 7
     np.testing.assert_array_equal(
