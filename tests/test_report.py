@@ -33,6 +33,7 @@ def embedded(page):
     return [base64.b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]+)"', page)]
 
 
+@pytest.mark.slow
 def test_a_report_is_pictures_and_one_page_that_holds_them(copy):
     pytest.importorskip("matplotlib")
     done = run("report", f"--run_dir={copy}")
