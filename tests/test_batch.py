@@ -258,6 +258,7 @@ def test_no_per_example_gradient_is_materialised():
     assert memory.temp_size_in_bytes < n * K * C * 4
 
 
+@pytest.mark.slow
 def test_sixty_thousand_rows():
     """jax 0.10.2 on CPU sums a jitted batch of more than 32,000 rows wrongly (jax issue 39103)."""
     D, K, C, n = 784, 30, 10, 60_000

@@ -15,6 +15,8 @@ import pytest
 from jaxmlp import init
 from jaxmlp.data.datasets import Split
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -115,6 +115,7 @@ def digits():
     return digits_sized((D, K, C), N)
 
 
+@pytest.mark.slow
 def test_float32_at_the_size_of_mnist(digits):
     """Within 1e-5 of autodiff in float64.
 

@@ -45,6 +45,7 @@ PHOTOS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PHOTOS)
 def test_drawn_digits_are_recognised(mnist_network, tmp_path, kind):
     pytest.importorskip("PIL")

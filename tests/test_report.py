@@ -22,6 +22,7 @@ def copy(trained_run, tmp_path):
     return shutil.copytree(trained_run, tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_it_writes_a_page_and_says_where_even_without_a_home(copy, tmp_path):
     pytest.importorskip("matplotlib")
     (tmp_path / "file").write_text("")  # below which no folder can be made

@@ -10,6 +10,8 @@ from absl import flags
 from jaxmlp.inspection import evaluation
 from jaxmlp.runs import storage
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -139,6 +139,7 @@ def test_its_flags_repeat_a_run(call, few_digits, tmp_path):
     assert config[0] == config[1]
 
 
+@pytest.mark.slow
 def test_a_set_of_other_images_and_classes_from_training_to_evaluation(call, tmp_path):
     """60 and 20 images of 5x9 in 4 classes, with options that look at an image as one."""
     rng = np.random.default_rng(0)
@@ -167,6 +168,7 @@ def test_a_set_of_other_images_and_classes_from_training_to_evaluation(call, tmp
     assert np.sum(said["confusion_matrix"], axis=1).tolist() == [5, 5, 5, 5]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_traceback(few_digits, tmp_path):
     done = through_bash(f"--data_dir={few_digits} --hidden=8 --epochs=30", "| head -1", tmp_path)
     assert (done.returncode, done.stderr) == (141, "")
@@ -175,12 +177,14 @@ def test_a_reader_that_leaves_is_no_traceback(few_digits, tmp_path):
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.slow
 def test_output_that_cannot_be_written_is_one_line(few_digits, tmp_path):
     done = through_bash(f"--data_dir={few_digits} --hidden=8 --epochs=1", "> /dev/full", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: standard output: expected a file that works, got No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
 def test_a_stream_that_the_shell_has_closed(few_digits, tmp_path, closed):
     done = through_bash(f"--data_dir={few_digits} --hidden=8 --epochs=1 --run_dir=run", closed, tmp_path)
@@ -214,6 +218,7 @@ def test_a_network_that_does_not_fit_is_one_line(error, capsys):
     assert re.fullmatch(expected, capsys.readouterr().err, re.IGNORECASE)
 
 
+@pytest.mark.slow
 def test_a_second_run_takes_what_the_first_compiled(few_digits, tmp_path):
     command = f"--data_dir={few_digits}", "--hidden=9", "--epochs=2", "--compilation_cache_dir=cache"
     first, again = (train(*command, f"--run_dir={name}", cwd=tmp_path) for name in ("first", "again"))

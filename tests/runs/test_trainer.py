@@ -74,6 +74,7 @@ def untested(copy):
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

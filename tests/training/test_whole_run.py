@@ -13,6 +13,8 @@ from jaxmlp.data import datasets
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config
 
+pytestmark = pytest.mark.slow
+
 COMMON = {"hidden": 7, "phi": "tanh,sigmoid", "epochs": 4, "batch_size": 60, "learning_rate": 0.4}
 CONFIGS = {
     "sgd": {},
