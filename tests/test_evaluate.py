@@ -1,6 +1,7 @@
 """The command as a person types it, and as a program reads it."""
 
 import json
+import re
 import shutil
 from functools import partial
 
@@ -142,6 +143,16 @@ MISTAKES = {
         2,
         "error: the committee: expected the same number of outputs from each, got 10 and 11",
     ),
+    "data that have changed": (
+        ["{tmp}/changed"],
+        2,
+        "error: {tmp}/changed: expected train-images-idx3-ubyte of SHA-256 0, as it was begun",
+    ),
+    "data that have changed, by flag": (
+        ["--run_dir={tmp}/changed"],
+        2,
+        "error: {tmp}/changed: expected train-images-idx3-ubyte of SHA-256 0, as it was begun",
+    ),
     "no run": (["--run_dir={tmp}"], 2, "error: {tmp}: expected a run directory, got no config.json"),
     "a damaged checkpoint": (
         ["--checkpoint={tmp}/cut.npz"],
@@ -160,6 +171,8 @@ MISTAKES = {
 def test_a_mistake_is_one_line_and_an_exit_code(evaluate, trained_run, few_digits, tmp_path, case):
     arguments, code, line = MISTAKES[case]
     places = {"run": trained_run, "digits": few_digits, "tmp": tmp_path}
+    recorded = shutil.copytree(trained_run, tmp_path / "changed") / "config.json"
+    recorded.write_text(re.sub(r'("train-images-idx3-ubyte": )"\w+"', r'\1"0"', recorded.read_text()))
     for file in shutil.copytree(trained_run, tmp_path / "more").glob("*.npz"):
         jaxmlp.save(file, jaxmlp.Params(*map(np.ones, ((784, 3), 3, (3, 11), 11))))
     (tmp_path / "cut.npz").write_bytes((trained_run / "best.npz").read_bytes()[:-7])

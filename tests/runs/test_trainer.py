@@ -1,5 +1,6 @@
 """A whole run with its directory: exact resume, damage, refusals, and what the files say."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxmlp
+from jaxmlp.data import datasets
 from jaxmlp.inputs.view import View
 from jaxmlp.runs import checkpoint, run_directory, run_writer, storage, trainer
 from jaxmlp.runs.checkpoint import CheckpointError
@@ -370,3 +372,35 @@ def test_load_gives_the_parameters_of_the_newest_checkpoint(whole, copy):
     with pytest.warns(RunWarning, match="expected a whole checkpoint"):
         older, _ = jaxmlp.load(copy)
     np.testing.assert_array_equal(older.W1, checkpoint.load(copy / "checkpoint-000002.npz")["params.W1"])
+
+
+def test_a_finished_run_says_so_without_compiling(whole, few_digits, capsys, monkeypatch):
+    monkeypatch.setattr(trainer.loop, "prepare", lambda *arguments: pytest.fail("it was compiled"))
+    errors = json.loads((whole / "test.json").read_text())["errors"]
+    train(whole, few_digits)
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "all 3 epochs are done",
+        f"test errors: {errors} of 200 ({1 - errors / 200:.2%} accuracy)",
+    ]
+
+
+def test_the_best_network_is_the_one_that_its_record_says(whole, few_digits):
+    """What is saved as the best makes the validation errors, and the loss, of its own last row, and the fewest."""
+    arrays = checkpoint.load(whole / "best.npz")
+    rows = json.loads(arrays["history"].tobytes())
+    images, labels = datasets.load(few_digits).validation
+    W1, b1, W2, b2 = (arrays[f"params.{name}"] for name in ("W1", "b1", "W2", "b2"))
+    x2 = 1 / (1 + np.exp(-(np.tanh(images.reshape(100, -1) / 255 @ W1 + b1) @ W2 + b2)))
+    assert rows[-1]["validation_errors"] == np.sum(x2.argmax(axis=1) != labels)
+    assert rows[-1]["validation_loss"] == pytest.approx(np.sum((x2 - np.eye(10)[labels]) ** 2) / 200, rel=1e-6)
+    every = [json.loads(line)["validation_errors"] for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["validation_errors"] == min(every)
+
+
+def test_a_noise_scale_that_is_not_finite_is_none(tmp_path, few_digits):
+    """All gradients are zero where both layers are dead: tr Σ / ‖G‖² is 0/0, which JSON has no word for."""
+    config = dataclasses.replace(CONFIG, phi="relu,relu", learning_rate=1e3, log_noise_scale=True)
+    train(tmp_path / "dead", few_digits, config)
+    lines = (tmp_path / "dead" / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in lines]
+    assert rows[-1]["noise_scale"] is None
