@@ -25,9 +25,10 @@ from typing import Any
 import jax
 from absl import flags
 
-from jaxmlp import commands
+from jaxmlp.commands.start import WRONG_FLAGS, fail, guarded
 from jaxmlp.data import datasets
 from jaxmlp.training.config import ConfigError
+from tools import arguments
 from tools.bench import autodiff, costs, machine, processes, training
 from tools.bench.peers import PEERS, Contender
 from tools.bench.timing import Timing, digits
@@ -72,6 +73,12 @@ def main() -> None:
         sys.exit(f"error: {error}")
     if report:
         report.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _guarded(names: list[str]) -> None:
+    if names:
+        fail(f"expected flags (--name=value) only, got {names[0]!r}", WRONG_FLAGS)
+    guarded(main)
 
 
 def _refuse_what_would_be_ignored() -> None:
@@ -284,4 +291,4 @@ def _print_table(head: list[str], rows: list[list[str]]) -> None:
 
 
 if __name__ == "__main__":
-    commands.start(main)
+    arguments.start(_guarded)

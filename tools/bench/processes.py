@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tools.bench.timing import Timing, interleaved
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = [sys.executable, "-m", "jaxmlp.train", "--flagfile=jaxmlp/recipes/quick.flags"]
+QUICK = [sys.executable, "-m", "jaxmlp.train", "--recipe=quick"]
 PEERS = ("torch", "sklearn")
 TARGET = 0.97
 

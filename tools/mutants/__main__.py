@@ -11,7 +11,7 @@ Exit code 1 if one survives, if the tests could not run, or if a mutant does not
 
 import sys
 
-from absl import app, flags
+from absl import flags
 
 from tools import arguments
 from tools.mutants import running, table
@@ -20,13 +20,13 @@ JOBS = flags.DEFINE_integer("jobs", 2, "how many mutants to test at the same tim
 HANDFUL = flags.DEFINE_bool("handful", False, "test the mutants that table.toml names as its handful")
 
 
-def main(argv: list[str]) -> int:
+def main(names: list[str]) -> int:
     try:
-        return 0 if running.all_killed(table.chosen(argv[1:], HANDFUL.value), JOBS.value) else 1
+        return 0 if running.all_killed(table.chosen(names, HANDFUL.value), JOBS.value) else 1
     except (ValueError, running.NotRun) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=arguments.parse)
+    arguments.start(main)

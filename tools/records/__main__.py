@@ -11,7 +11,7 @@ refused. Prints Markdown.
 import sys
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from tools import arguments
 from tools.records import table
@@ -20,10 +20,10 @@ SEEDS = flags.DEFINE_integer("seeds", 1, "train each recipe with the seeds 0 to 
 RUNS = flags.DEFINE_string("runs", "runs/reproduce", "the folder of the runs")
 
 
-def main(argv: list[str]) -> None:
+def main(names: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # JAX says at INFO which backends it did not find
     try:
-        rows = table.chosen(argv[1:], SEEDS.value)
+        rows = table.chosen(names, SEEDS.value)
     except ValueError as error:
         sys.exit(f"error: {error}")
     print(table.HEAD, flush=True)
@@ -32,4 +32,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=arguments.parse)
+    arguments.start(main)

@@ -70,4 +70,4 @@ def _grid(images: list[npt.NDArray[np.generic]], titles: list[str], columns: int
 
 
 if __name__ == "__main__":
-    commands.start(main, operands=True)
+    commands.start(main, commands.Flags(__doc__, operands=True))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxmlp.commands.flags import RECIPES
 from jaxmlp.inspection import evaluation
 from jaxmlp.runs import run_directory, storage
 
-RECIPES = Path(__file__).resolve().parents[2] / "jaxmlp" / "recipes"
 HEAD = """\
 | published test error, % | network | training images | here, % | errors in 10,000 | training | recipe |
 |---|---|---|---|---|---|---|"""
