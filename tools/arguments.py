@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from absl import app, flags
+from absl import app, flags, logging
 
 
 def start(main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -22,6 +22,7 @@ def start(main: Callable[[list[str]], int | None]) -> NoReturn:
             print("error: interrupted", file=sys.stderr)
             return 130
 
+    logging.set_verbosity(logging.WARNING)  # JAX says at INFO which backends it did not find
     app.run(interruptible, flags_parser=_parse)
     raise AssertionError("app.run exits")
 

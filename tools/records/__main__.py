@@ -11,7 +11,7 @@ refused. Prints Markdown.
 import sys
 from pathlib import Path
 
-from absl import flags, logging
+from absl import flags
 
 from tools import arguments
 from tools.records import table
@@ -21,7 +21,6 @@ RUNS = flags.DEFINE_string("runs", "runs/reproduce", "the folder of the runs")
 
 
 def main(names: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)  # JAX says at INFO which backends it did not find
     try:
         rows = table.chosen(names, SEEDS.value)
     except ValueError as error:
