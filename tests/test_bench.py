@@ -14,25 +14,15 @@ import pytest
 
 from jaxmlp import init
 from jaxmlp.data.datasets import Split
+from tools.bench import costs, peers, training
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(scope="module")
-def tools():
-    sys.path.insert(0, str(ROOT / "tools"))
-    import bench_costs
-    import bench_peers
-    import bench_training
-
-    yield bench_training, bench_costs, bench_peers
-    sys.path.remove(str(ROOT / "tools"))
-
-
 def bench(*arguments):
-    command = [sys.executable, "tools/bench.py", *arguments]
+    command = [sys.executable, "-m", "tools.bench", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
@@ -62,9 +52,7 @@ def test_a_wrong_flag_is_one_line(flag, message):
     assert re.fullmatch(message + "\n", done.stderr)
 
 
-def test_a_contender_that_trains_on_something_else_is_not_timed(tools):
-    training, _, peers = tools
-
+def test_a_contender_that_trains_on_something_else_is_not_timed():
     def wrong(task):
         return peers.numpy_loop(replace(task, learning_rate=1.001 * task.learning_rate))
 
@@ -75,9 +63,7 @@ def test_a_contender_that_trains_on_something_else_is_not_timed(tools):
         training.run(3, 2, few, contenders, rounds=1, run_seconds=0.01)
 
 
-def test_a_cost_that_autodiff_contradicts_is_not_timed(tools):
-    _, costs, _ = tools
-
+def test_a_cost_that_autodiff_contradicts_is_not_timed():
     def right(p, x, y, v):
         return v.W1
 
@@ -93,9 +79,8 @@ def test_a_cost_that_autodiff_contradicts_is_not_timed(tools):
             costs._row(entry, arguments, rounds=1)
 
 
-def test_every_cost_is_of_what_autodiff_gives(tools):
+def test_every_cost_is_of_what_autodiff_gives():
     """With as many parameters as are timed of a larger network, autodiff's part is the whole."""
-    _, costs, _ = tools
     params, v = (jax.tree.map(jnp.float32, init(jax.random.key(seed), 12, 2, 2)) for seed in (0, 1))
     assert sum(leaf.size for leaf in params) == costs.BASIS
     rng = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from peer_mnist import TARGET, load, report
+from tools.bench.peer_mnist import TARGET, load, report
 
 
 def main() -> None:

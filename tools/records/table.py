@@ -1,29 +1,20 @@
-"""The record table: every recipe trained and tested, beside what was published for the same network.
-
-    python tools/reproduce.py                              one seed a row, no committee
-    python tools/reproduce.py --seeds=5 simard800          a row of your choice, the mean of five
-    python tools/reproduce.py --seeds=10 committee         of ten networks of either of MEMBERS
-
-Runs are kept in --runs: a finished one is not repeated, one that was interrupted goes on, one of other flags is
-refused. Prints Markdown.
-"""
+"""The rows of the table of records: what was published, and the runs that are compared with it."""
 
 import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from absl import app, flags, logging
-
+from jaxmlp.commands.flags import RECIPES
 from jaxmlp.inspection import evaluation
 from jaxmlp.runs import run_directory, storage
 
-SEEDS = flags.DEFINE_integer("seeds", 1, "train each recipe with the seeds 0 to this number - 1", lower_bound=1)
-RUNS = flags.DEFINE_string("runs", "runs/reproduce", "the folder of the runs")
-
-ROOT = Path(__file__).resolve().parent.parent
+HEAD = """\
+| published test error, % | network | training images | here, % | errors in 10,000 | training | recipe |
+|---|---|---|---|---|---|---|"""
 
 
 class Row(NamedTuple):
@@ -60,33 +51,27 @@ class Result(NamedTuple):
     minutes: float  # of training
 
 
-def main(arguments: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)  # JAX says at INFO which backends it did not find
+def chosen(names: Sequence[str], seeds: int) -> list[Row]:
+    """The rows of these names; of none, all that one can make with so many seeds. Raises ValueError."""
     rows = {row.recipe: row for row in (*ROWS, COMMITTEE)}
-    unknown = [name for name in arguments[1:] if name not in rows]
-    if unknown:
-        sys.exit(f"error: expected rows among {', '.join(rows)}, got {unknown[0]}")
-    if COMMITTEE.recipe in arguments and SEEDS.value == 1:
-        sys.exit("error: --seeds: expected 2 or more for a committee, got 1")
-    names = arguments[1:] or [name for name in rows if name != COMMITTEE.recipe or SEEDS.value > 1]
-    print(
-        "| published test error, % | network | training images | here, % | errors in 10,000 | training | recipe |"
-    )
-    print("|---|---|---|---|---|---|---|", flush=True)
     for name in names:
-        print(_line(rows[name]), flush=True)
+        if name not in rows:
+            raise ValueError(f"expected rows among {', '.join(rows)}, got {name}")
+    if COMMITTEE.recipe in names and seeds == 1:
+        raise ValueError("--seeds: expected 2 or more for a committee, got 1")
+    return [rows[name] for name in names] or [*ROWS, *([COMMITTEE] if seeds > 1 else [])]
 
 
-def _line(row: Row) -> str:
-    seeds = range(SEEDS.value)
+def line(row: Row, seeds: int, runs: Path) -> str:
+    """A row in Markdown, of runs with the seeds 0 to `seeds` - 1, after what is left of them to do."""
     if row is COMMITTEE:
-        members = [(recipe, seed) for recipe in MEMBERS for seed in seeds]
-        minutes = sum(_trained(*member).minutes for member in members)
-        networks = [storage.newest(_run_dir(*member)) for member in members]
+        members = [(recipe, seed) for recipe in MEMBERS for seed in range(seeds)]
+        minutes = sum(trained(*member, runs).minutes for member in members)
+        networks = [storage.newest(_run_dir(*member, runs)) for member in members]
         results = [Result(evaluation.evaluate(networks, None, "test").errors, minutes)]
         row = row._replace(network=row.network.format(len(members)))
     else:
-        results = [_trained(row.recipe, seed) for seed in seeds]
+        results = [trained(row.recipe, seed, runs) for seed in range(seeds)]
     errors = [result.errors for result in results]
     minutes = statistics.mean(result.minutes for result in results)
     mean, spread = statistics.mean(errors), statistics.stdev(errors) if len(errors) > 1 else None
@@ -95,14 +80,10 @@ def _line(row: Row) -> str:
     return f"| {row.published} | {row.network} | {row.images} | {here} | {row.recipe} |"
 
 
-def _run_dir(recipe: str, seed: int) -> Path:
-    return Path(RUNS.value) / f"{recipe}-{seed}"
-
-
-def _trained(recipe: str, seed: int) -> Result:
-    """The run's test errors and training time, after what is left of it to do."""
-    run_dir, flagfile = _run_dir(recipe, seed), ROOT / "jaxmlp" / "recipes" / f"{recipe}.flags"
-    command = [sys.executable, "-m", "jaxmlp.train", f"--flagfile={flagfile}", f"--seed={seed}"]
+def trained(recipe: str, seed: int, runs: Path) -> Result:
+    """The run's test errors and training time, after what is left of it to do. Exits with its code if it fails."""
+    run_dir = _run_dir(recipe, seed, runs)
+    command = [sys.executable, "-m", "jaxmlp.train", f"--flagfile={RECIPES / recipe}.flags", f"--seed={seed}"]
     with subprocess.Popen([*command, f"--run_dir={run_dir}"], stdout=sys.stderr) as process:
         try:
             code = process.wait()
@@ -115,5 +96,5 @@ def _trained(recipe: str, seed: int) -> Result:
     return Result(errors, sum(epoch["seconds"] for epoch in epochs) / 60)
 
 
-if __name__ == "__main__":
-    app.run(main)
+def _run_dir(recipe: str, seed: int, runs: Path) -> Path:
+    return runs / f"{recipe}-{seed}"

@@ -1,8 +1,8 @@
 """Compares jaxmlp with its peers, side by side on this machine.
 
-    python tools/bench.py                    training: seconds per 60,000 examples, by size and contender
-    python tools/bench.py --costs            what each statistic and curvature costs, against autodiff
-    python tools/bench.py --whole_process    from the shell to 97%, against scripts for PyTorch and scikit-learn
+    python -m tools.bench                    training: seconds per 60,000 examples, by size and contender
+    python -m tools.bench --costs            what each statistic and curvature costs, against autodiff
+    python -m tools.bench --whole_process    from the shell to 97%, against scripts for PyTorch and scikit-learn
 
 `pip install -e '.[bench]'` brings the peers; one that is not installed is named and left out. Everything runs
 interleaved, with as many threads as there are cores (`taskset` gives it fewer); figures are medians of --rounds
@@ -25,18 +25,15 @@ from typing import Any
 import jax
 from absl import flags
 
-import bench_autodiff
-import bench_costs
-import bench_machine
-import bench_peers
-import bench_processes
-import bench_training
-from jaxmlp import commands
+from jaxmlp.commands.start import WRONG_FLAGS, fail, guarded
 from jaxmlp.data import datasets
 from jaxmlp.training.config import ConfigError
-from timing import Timing, digits
+from tools import arguments
+from tools.bench import autodiff, costs, machine, processes, training
+from tools.bench.peers import PEERS, Contender
+from tools.bench.timing import Timing, digits
 
-NAMES = [peer.name for peer in bench_peers.PEERS]
+NAMES = [peer.name for peer in PEERS]
 
 COSTS = flags.DEFINE_bool("costs", False, "time the statistics and the curvature instead of training")
 WHOLE_PROCESS = flags.DEFINE_bool("whole_process", False, "time whole processes instead of training")
@@ -72,10 +69,16 @@ def main() -> None:
             results["costs"] = _costs(rounds)
         else:
             results["training"] = _training(sizes, peers, rounds)
-    except (bench_training.Disagreement, bench_costs.Disagreement, bench_processes.Failed) as error:
+    except (training.Disagreement, costs.Disagreement, processes.Failed) as error:
         sys.exit(f"error: {error}")
     if report:
         report.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _guarded(names: list[str]) -> None:
+    if names:
+        fail(f"expected flags (--name=value) only, got {names[0]!r}", WRONG_FLAGS)
+    guarded(main)
 
 
 def _refuse_what_would_be_ignored() -> None:
@@ -93,11 +96,11 @@ def _unless_given(flag: Any, quick: Any) -> Any:
     return quick if QUICK.value and not flag.present else flag.value
 
 
-def _peers() -> list[bench_peers.Contender]:
+def _peers() -> list[Contender]:
     unknown = [name for name in PEER_NAMES.value if name not in NAMES]
     if unknown:
         raise ConfigError("peers", f"some of {','.join(NAMES)}", unknown[0])
-    chosen = [peer for peer in bench_peers.PEERS if peer.name in PEER_NAMES.value]
+    chosen = [peer for peer in PEERS if peer.name in PEER_NAMES.value]
     missing = [peer for peer in chosen if not find_spec(peer.package)]
     for peer in missing:
         print(f"left out: {peer.name}, as {peer.package} is not installed")
@@ -106,37 +109,35 @@ def _peers() -> list[bench_peers.Contender]:
 
 def _size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
-    largest = 50_000 // bench_training.CHECKED_BATCHES
+    largest = 50_000 // training.CHECKED_BATCHES
     if not found or not (int(found[1]) >= 1 and 1 <= int(found[2]) <= largest):
         raise ConfigError("sizes", f"KxB with K >= 1 and B from 1 to {largest}", repr(text))
     return int(found[1]), int(found[2])
 
 
 def _header() -> dict[str, Any]:
-    machine = bench_machine.describe()
-    print(f"{machine['cpu']}, {machine['cores']} cores, device {machine['device']}, load {machine['load']:.1f}")
-    versions = {name: version or "none" for name, version in machine["versions"].items()}
-    print(", ".join(f"{name} {version}" for name, version in {"python": machine["python"], **versions}.items()))
-    sgemm = bench_machine.sgemm(bench_machine.SQUARE)
-    print(f"{machine['date']}; SGEMM of 1024x1024, GFLOP/s: {_gflops(sgemm)}", flush=True)
-    return {"machine": machine, "sgemm": sgemm}
+    here = machine.describe()
+    print(f"{here['cpu']}, {here['cores']} cores, device {here['device']}, load {here['load']:.1f}")
+    versions = {name: version or "none" for name, version in here["versions"].items()}
+    print(", ".join(f"{name} {version}" for name, version in {"python": here["python"], **versions}.items()))
+    sgemm = machine.sgemm(machine.SQUARE)
+    print(f"{here['date']}; SGEMM of 1024x1024, GFLOP/s: {_gflops(sgemm)}", flush=True)
+    return {"machine": here, "sgemm": sgemm}
 
 
-def _training(
-    sizes: Sequence[tuple[int, int]], peers: Sequence[bench_peers.Contender], rounds: int
-) -> list[dict[str, Any]]:
+def _training(sizes: Sequence[tuple[int, int]], peers: Sequence[Contender], rounds: int) -> list[dict[str, Any]]:
     train, seconds = datasets.load().train, _unless_given(RUN_SECONDS, QUICK_SECONDS)
     print(f"\nTraining 784-K-10, sigmoid, float32; medians (min-max) of {rounds}. error: of the weights after")
-    print(f"{bench_training.CHECKED_BATCHES} batches, against float64, relative to their change. first: seconds to")
+    print(f"{training.CHECKED_BATCHES} batches, against float64, relative to their change. first: seconds to")
     print("prepare, compile and train on those. examples: in a timed run, scaled to 60,000.")
     if any(not peer.same_network for peer in peers):
         print("sklearn trains a softmax on the log loss, so its weights are not compared.")
     with tempfile.TemporaryDirectory(prefix="bench-inductor-") as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # so that torch.compile too starts from nothing
-        return [_size_results(bench_training.run(K, B, train, peers, rounds, seconds)) for K, B in sizes]
+        return [_size_results(training.run(K, B, train, peers, rounds, seconds)) for K, B in sizes]
 
 
-def _size_results(result: bench_training.Result) -> dict[str, Any]:
+def _size_results(result: training.Result) -> dict[str, Any]:
     ours, square, best = result.rows[0], max(result.square.values()), max(result.sgemm.values())
     print(f"\nK = {result.hidden}, B = {result.batch_size}")
     _print_table(
@@ -179,7 +180,7 @@ def _size_results(result: bench_training.Result) -> dict[str, Any]:
 
 def _costs(rounds: int) -> list[dict[str, Any]]:
     train, hidden_sizes = datasets.load().train, QUICK_COSTS_HIDDEN if QUICK.value else COSTS_HIDDEN
-    n, at_once, pairs = bench_autodiff.N, bench_autodiff.AT_ONCE, bench_costs.ROUNDS_OF_PAIR * rounds
+    n, at_once, pairs = autodiff.N, autodiff.AT_ONCE, costs.ROUNDS_OF_PAIR * rounds
     print(f"\nOne jitted function each, forward and backward pass included; n = {n}, float32; medians of")
     print(f"{rounds} (min-max; autodiff's are in the JSON). x grad: of one loss_and_gradient, median of {pairs}")
     print(f"rounds of those two. MB: temporaries at their peak. chunked: autodiff's, {at_once} examples at a")
@@ -188,8 +189,8 @@ def _costs(rounds: int) -> list[dict[str, Any]]:
 
 
 def _cost_results(hidden: int, train: datasets.Split, rounds: int) -> dict[str, Any]:
-    bystanders = bench_machine.Bystanders()
-    rows, others = bench_costs.run(hidden, train, rounds), bystanders.share()
+    bystanders = machine.Bystanders()
+    rows, others = costs.run(hidden, train, rounds), bystanders.share()
     print(f"\n784-{hidden}-10{_busy(others)}")
     _print_table(
         ["", "ms", "x grad", "MB", "autodiff", "MB", "faster", "smaller", "chunked", "MB", "faster", "smaller"],
@@ -232,7 +233,7 @@ def _time(seconds: float) -> str:
     return f"{digits(seconds / size)} {unit}"
 
 
-def _against(theirs: bench_costs.Cost, ours: bench_costs.Cost) -> list[str]:
+def _against(theirs: costs.Cost, ours: costs.Cost) -> list[str]:
     """Their time and temporaries, and how many times ours both are."""
     return [
         _time(theirs.timing.median),
@@ -247,8 +248,8 @@ def _whole_process(peers: list[str], rounds: int) -> list[dict[str, Any]]:
         "\nFrom the shell to 97% of the validation digits: imports, reading, compilation, training, test. Cached:"
     )
     print(f"compilation served from a cache. The files are in memory. Medians (min-max) of {rounds}.\n")
-    bystanders = bench_machine.Bystanders()
-    rows, others = bench_processes.run(peers, rounds), bystanders.share()
+    bystanders = machine.Bystanders()
+    rows, others = processes.run(peers, rounds), bystanders.share()
     ours = rows[0].timing
     _print_table(
         ["", "s", f"x {rows[0].name}", "test accuracy"],
@@ -290,4 +291,4 @@ def _print_table(head: list[str], rows: list[list[str]]) -> None:
 
 
 if __name__ == "__main__":
-    commands.start(main)
+    arguments.start(_guarded)

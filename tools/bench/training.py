@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from bench_machine import SQUARE, Bystanders, sgemm
-from bench_peers import OURS, Contender, Run, Task, Weights, numpy_loop
 from jaxmlp import network
 from jaxmlp.data.datasets import Split
-from timing import Timing, interleaved, seconds
+from tools.bench.machine import SQUARE, Bystanders, sgemm
+from tools.bench.peers import OURS, Contender, Run, Task, Weights, numpy_loop
+from tools.bench.timing import Timing, interleaved, seconds
 
 CHECKED_BATCHES = 20
 TOLERANCE = 1e-4  # of the change that those batches made

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-import bench_autodiff as autodiff
-from bench_autodiff import BASIS, MAX_NORM, WEIGHTS, N, Quantity
-from jaxmlp import Deltas, Params, Trace, batch, curvature, init, statistics
+from jaxmlp import Params, batch, curvature, init, statistics
 from jaxmlp.activations import sigmoid
 from jaxmlp.data.datasets import Split
-from timing import Timing, interleaved
+from tools.bench import autodiff
+from tools.bench.autodiff import BASIS, MAX_NORM, WEIGHTS, N, Quantity
+from tools.bench.timing import Timing, interleaved
 
 TOLERANCE = 1e-3  # between the two, of the norm of each leaf
 ROUNDS_OF_PAIR = 3  # for each round of the others: the two are close, and quick
@@ -122,30 +122,15 @@ def _loss_and_gradient(params: Params, x: jax.Array, y: jax.Array, v: Params) ->
     return batch.loss_and_gradient(params, x, y, sigmoid)
 
 
-# Ours: one forward and one backward pass, and the statistic of what they leave behind.
+# Ours: one forward and one backward pass, and the quantity of what they leave behind.
 
 
-def _statistic(f: Callable[..., Any], *hyperparameters: Any) -> Quantity:
-    def quantity(params: Params, x: jax.Array, y: jax.Array, v: Params) -> Any:
-        return f(*_passes(params, x, y), *hyperparameters)
-
-    return quantity
+def _of_passes(f: Callable[..., Any], *hyperparameters: Any, **options: Any) -> Quantity:
+    return lambda params, x, y, v: f(batch.passes(params, x, y, sigmoid), *hyperparameters, **options)
 
 
-def _curvature(f: Callable[..., Any], **options: Any) -> Quantity:
-    def quantity(params: Params, x: jax.Array, y: jax.Array, v: Params) -> Any:
-        return f(params, *_passes(params, x, y), y, sigmoid, **options)
-
-    return quantity
-
-
-def _curvature_product(f: Callable[..., Any]) -> Quantity:
-    return lambda params, x, y, v: f(params, *_passes(params, x, y), y, sigmoid, v)
-
-
-def _passes(params: Params, x: jax.Array, y: jax.Array) -> tuple[Trace, Deltas]:
-    trace = batch.forward(params, x, sigmoid)
-    return trace, batch.backward(params, trace, y, sigmoid)
+def _along_v(f: Callable[..., Any]) -> Quantity:
+    return lambda params, x, y, v: f(batch.passes(params, x, y, sigmoid), v)
 
 
 ENTRIES = [
@@ -153,76 +138,76 @@ ENTRIES = [
         "loss_and_gradient", _loss_and_gradient, lambda p, x, y, v: jax.value_and_grad(autodiff.mean_loss)(p, x, y)
     ),
     Entry(
-        "per_example_gradients", _statistic(statistics.per_example_gradients), autodiff.of_gradients(lambda g: g)
+        "per_example_gradients", _of_passes(statistics.per_example_gradients), autodiff.of_gradients(lambda g: g)
     ),
     Entry(
         "squared_norms",
-        _statistic(statistics.squared_norms),
+        _of_passes(statistics.squared_norms),
         autodiff.of_gradients(autodiff.squared_norms),
         autodiff.by_chunk(autodiff.squared_norms),
     ),
     Entry(
         "gradient_norms",
-        _statistic(statistics.gradient_norms),
+        _of_passes(statistics.gradient_norms),
         autodiff.of_gradients(autodiff.norms),
         autodiff.by_chunk(autodiff.norms),
     ),
-    Entry("weighted_gradient", _statistic(statistics.weighted_gradient, WEIGHTS), autodiff.weighted),
+    Entry("weighted_gradient", _of_passes(statistics.weighted_gradient, WEIGHTS), autodiff.weighted),
     Entry(
         "clipped_gradient",
-        _statistic(statistics.clipped_gradient, MAX_NORM),
+        _of_passes(statistics.clipped_gradient, MAX_NORM),
         autodiff.mean_over_n(autodiff.of_gradients(autodiff.clipped_sum)),
         autodiff.mean_over_n(autodiff.sum_by_chunk(autodiff.clipped_sum)),
     ),
     Entry(
         "second_moment",
-        _statistic(statistics.second_moment),
+        _of_passes(statistics.second_moment),
         autodiff.mean_over_n(autodiff.of_gradients(autodiff.sum_of_squares)),
         autodiff.mean_over_n(autodiff.sum_by_chunk(autodiff.sum_of_squares)),
     ),
     Entry(
         "variance",
-        _statistic(statistics.variance),
+        _of_passes(statistics.variance),
         autodiff.of_gradients(lambda gradients: jax.tree.map(lambda g: jnp.var(g, axis=0, ddof=1), gradients)),
         autodiff.variance_by_chunk,
     ),
     Entry(
         "gram, n = 256",
-        _statistic(statistics.gram),
+        _of_passes(statistics.gram),
         autodiff.of_gradients(autodiff.gram),
         autodiff.gram_by_chunk,
         n=256,
     ),
-    Entry("directional", lambda p, x, y, v: statistics.directional(*_passes(p, x, y), v), autodiff.directional),
+    Entry("directional", _along_v(statistics.directional), autodiff.directional),
     Entry(
         "noise_scale",
-        _statistic(statistics.noise_scale),
+        _of_passes(statistics.noise_scale),
         autodiff.noise_scale(autodiff.of_gradients(autodiff.squared_norms)),
         autodiff.noise_scale(autodiff.by_chunk(autodiff.squared_norms)),
     ),
-    Entry("hessian_diagonal", _curvature(curvature.hessian_diagonal), autodiff.hessian_entries, in_part=True),
-    Entry("hessian_traces", _curvature(curvature.hessian_traces), autodiff.hessian_trace_terms, in_part=True),
-    Entry("gauss_newton_diagonal", _curvature(curvature.gauss_newton_diagonal), autodiff.gauss_newton_by_chunk),
+    Entry("hessian_diagonal", _of_passes(curvature.hessian_diagonal), autodiff.hessian_entries, in_part=True),
+    Entry("hessian_traces", _of_passes(curvature.hessian_traces), autodiff.hessian_trace_terms, in_part=True),
+    Entry("gauss_newton_diagonal", _of_passes(curvature.gauss_newton_diagonal), autodiff.gauss_newton_by_chunk),
     Entry(
         "kronecker_factors, exact",
-        _curvature(curvature.kronecker_factors),
+        _of_passes(curvature.kronecker_factors),
         autodiff.kronecker_exact,
         autodiff.kronecker_exact_by_chunk,
     ),
     Entry(
         "kronecker_factors, empirical",
-        _curvature(curvature.kronecker_factors, kind="empirical"),
+        _of_passes(curvature.kronecker_factors, kind="empirical"),
         autodiff.kronecker_empirical,
     ),
-    Entry("hessian_vector_product", _curvature_product(curvature.hessian_vector_product), autodiff.hessian_product),
+    Entry("hessian_vector_product", _along_v(curvature.hessian_vector_product), autodiff.hessian_product),
     Entry(
         "gauss_newton_vector_product",
-        _curvature_product(curvature.gauss_newton_vector_product),
+        _along_v(curvature.gauss_newton_vector_product),
         autodiff.gauss_newton_product,
     ),
     Entry(
         "tangent_kernel, n = 32",
-        lambda params, x, y, v: curvature.tangent_kernel(params, batch.forward(params, x, sigmoid), sigmoid),
+        _of_passes(curvature.tangent_kernel),
         autodiff.tangent_kernel,
         autodiff.tangent_kernel_by_example,
         n=32,

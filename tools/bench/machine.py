@@ -1,7 +1,6 @@
 """What a figure was measured on: the processor, the versions, and how fast it multiplies float32 matrices."""
 
 import os
-import platform
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from timing import interleaved
+from jaxmlp.runs import environment
+from tools.bench.timing import interleaved
 
 PACKAGES = ("jax", "jaxlib", "numpy", "torch", "scikit-learn")
 ROUNDS = 7
@@ -26,13 +26,13 @@ SQUARE: Shapes = [(1024, 1024, 1024)]
 
 
 def describe() -> dict[str, Any]:
-    device = jax.devices()[0]
+    device, here = jax.devices()[0], environment.describe()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": here["CPU model"],
+        "cores": here["CPU count"],
         "device": device.device_kind if device.platform != "cpu" else "cpu",
-        "python": platform.python_version(),
+        "python": here["python"],
         "versions": {name: _version(name) for name in PACKAGES},
         "load": os.getloadavg()[0],
     }
@@ -109,13 +109,6 @@ def _torch_products(pairs: list[Any]) -> Callable[[], object]:
             torch.cuda.synchronize()
 
     return products
-
-
-def _cpu_model() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

@@ -1,11 +1,10 @@
-"""The pictures of the README's records: upright digits, distorted, as edges; and the test digits that stay wrong.
+"""The pictures beside the table of records: upright digits, distorted, as edges; and the test digits still wrong.
 
-    python tools/record_pictures.py runs/reproduce/simard800_deskewed-* runs/reproduce/simard800_edges-*
+    python -m tools.records.pictures runs/reproduce/simard800_deskewed-* runs/reproduce/simard800_edges-*
 
 The run directories are the members of the committee whose mistakes are shown. Needs the extra [plot].
 """
 
-import sys
 from pathlib import Path
 
 import jax
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from jaxmlp import commands
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.deskewing import deskewed
@@ -24,16 +24,18 @@ from jaxmlp.runs import run_directory, storage
 from jaxmlp.training.augmentation import distortion_of
 from jaxmlp.training.config import Config
 
-PICTURES = Path(__file__).resolve().parent / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "pictures"
 COLUMNS = 12
 DPI = 120
 
 
-def main(members: list[Path]) -> None:
-    dataset = datasets.load()
+def main(*paths: str) -> None:
+    members = [Path(path) for path in paths]
     distortion = distortion_of(Config(**run_directory.read_config(members[0])["config"])) if members else None
     if distortion is None:
-        sys.exit("error: expected run directories of a recipe with distortions, got none")
+        got = members[0] if members else "none"
+        commands.fail(f"expected run directories of a recipe with distortions, got {got}", commands.WRONG_FLAGS)
+    dataset = datasets.load()
     images, labels = dataset.train
     digits = jnp.asarray(deskewed(images[[np.flatnonzero(labels == digit)[0] for digit in range(10)]]) / 255)
     distorted = [distort(jax.random.key(i), digits, distortion) for i in range(5)]  # as in the first epoch
@@ -68,4 +70,4 @@ def _grid(images: list[npt.NDArray[np.generic]], titles: list[str], columns: int
 
 
 if __name__ == "__main__":
-    main([Path(argument) for argument in sys.argv[1:]])
+    commands.start(main, commands.Flags(__doc__, operands=True))

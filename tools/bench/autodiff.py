@@ -1,4 +1,4 @@
-"""Autodiff's ways to the statistics and the curvature, for bench_costs.py: the loss of network.py, differentiated.
+"""Autodiff's ways to the statistics and the curvature, for costs.py: the loss of network.py, differentiated.
 
 Each is the cheapest that we know how to write with jax's transformations on the loss alone, in one function to be
 jitted: vmap(grad) and the reduction where there is a gradient for each example; one forward-mode derivative where
@@ -75,8 +75,7 @@ def noise_scale(squared_norms: Quantity) -> Quantity:
         S = jnp.mean(sum(squared_norms(params, x, y, v)))
         g = sum(jnp.sum(leaf**2) for leaf in jax.grad(mean_loss)(params, x, y))
         n = len(x)
-        covariance_trace, squared_norm = (S - g) * n / (n - 1), (n * g - S) / (n - 1)
-        return covariance_trace, squared_norm, covariance_trace / squared_norm
+        return (S - g) * n / (n - 1), (n * g - S) / (n - 1)
 
     return quantity
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FOLDER = Path(__file__).resolve().parent.parent / "jaxmlp/data/mnist"
+FOLDER = Path(__file__).resolve().parents[2] / "jaxmlp/data/mnist"
 TARGET = 0.97  # of the validation images
 
 Arrays = tuple[npt.NDArray[np.float32], npt.NDArray[Any]]

@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from bench_machine import torch_device
 from jaxmlp import Params, batch
 from jaxmlp.activations import sigmoid
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config
+from tools.bench.machine import torch_device
 
 Floats = npt.NDArray[Any]
 SEED = 0

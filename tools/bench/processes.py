@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from timing import Timing, interleaved
+from tools.bench.timing import Timing, interleaved
 
-ROOT = Path(__file__).resolve().parent.parent
-QUICK = [sys.executable, "-m", "jaxmlp.train", "--flagfile=jaxmlp/recipes/quick.flags"]
-PEERS = {"torch": "peer_torch.py", "sklearn": "peer_sklearn.py"}
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = [sys.executable, "-m", "jaxmlp.train", "--recipe=quick"]
+PEERS = ("torch", "sklearn")
 TARGET = 0.97
 
 
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 def run(peers: list[str], rounds: int) -> list[Row]:
     """Raises Failed."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        commands = _ours(Path(folder)) | {name: partial(_script, PEERS[name]) for name in PEERS if name in peers}
+        commands = _ours(Path(folder)) | {name: partial(_peer, name) for name in PEERS if name in peers}
         accuracies: dict[str, list[float]] = {name: [] for name in commands}
 
         def call(name: str) -> None:
@@ -55,8 +55,8 @@ def _ours(folder: Path) -> dict[str, Callable[[], list[str]]]:
     }
 
 
-def _script(name: str) -> list[str]:
-    return [sys.executable, f"tools/{name}"]
+def _peer(name: str) -> list[str]:
+    return [sys.executable, "-m", f"tools.bench.peer_{name}"]
 
 
 def _test_accuracy(command: list[str]) -> float:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from peer_mnist import TARGET, load, report
+from tools.bench.peer_mnist import TARGET, load, report
 
 BATCH_SIZE = 256
 

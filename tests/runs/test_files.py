@@ -1,0 +1,36 @@
+"""Rows are added whole or not at all. That a file is replaced so is in test_checkpoint.py."""
+
+import resource
+from contextlib import contextmanager
+
+import pytest
+
+from jaxmlp.runs import files
+from jaxmlp.runs.files import FileError
+
+
+@contextmanager
+def files_of_at_most(size):
+    """A larger file cannot be written: of what is too much, the first part is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_rows_follow_one_another(tmp_path):
+    path = tmp_path / "rows"
+    files.append(path, b"first\n")
+    files.append(path, b"second\n")
+    assert path.read_bytes() == b"first\nsecond\n"
+
+
+@pytest.mark.parametrize(("size", "got"), [(10, "No space left on device"), (6, "File too large")])
+def test_of_a_row_that_does_not_fit_nothing_stays(tmp_path, size, got):
+    path = tmp_path / "rows"
+    files.append(path, b"first\n")
+    with files_of_at_most(size), pytest.raises(FileError, match=f"rows: expected to add a row, got {got}$"):
+        files.append(path, b"second\n")
+    assert path.read_bytes() == b"first\n"
