@@ -1,4 +1,4 @@
-// What the network is shown of an image: its pixels, upright, or the edges of them, as in training.
+// What the network is shown of an image: its pixels, upright, or the edges of them, as in training: inputs/view.py.
 
 import { Matrix, times } from "./arrays.mjs";
 

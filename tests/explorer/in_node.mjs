@@ -1,5 +1,5 @@
 // Runs the page's modules, in the folder of the first argument, on the cases in a JSON file, the second; prints what
-// each computed. tests/explorer/test_network.py and test_inputs.py compare that with the program.
+// each computed. test_mathematics.py and test_shown.py compare that with the program.
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -41,8 +41,8 @@ const runs = {
       );
     return Object.fromEntries(Object.keys(W).map((leaf) => [leaf, of(leaf)]));
   },
-  inputs: ({ pixels, height, width, deskew, edges }) =>
-    Array.from(inputs.inputsOf(Uint8ClampedArray.from(pixels), height, width, { deskew, edges })),
+  inputs: ({ pixels, height, width, view }) =>
+    Array.from(inputs.inputsOf(Uint8ClampedArray.from(pixels), height, width, view)),
   drawing: ({ ink, height, width }) => Array.from(photo.mnistForm({ height, width, data: vector(ink) })),
 };
 

@@ -1,0 +1,329 @@
+// What is chosen, and one frame of it: forward, backward, every picture.
+
+import { argmax, column, hadamard, largest, minus, oneHot, outer, row, scaled, times } from "./arrays.mjs";
+import { centralDifference, digitsInCommon } from "./differences.mjs";
+import { squaredError } from "./network.mjs";
+import { inputsOf } from "./inputs.mjs";
+import { SIZE, mnistForm } from "./photo.mjs";
+import { Model, limitOf, strongestUnits } from "./model.mjs";
+import { palette } from "./colours.mjs";
+import { entry, factor, long, math, mi, mn, mo, short, slope } from "./words.mjs";
+import { Picture } from "./picture.mjs";
+import { Bars } from "./bars.mjs";
+import { Drawing } from "./drawing.mjs";
+import { Digits } from "./digits.mjs";
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const { height, width, hidden: K, outputs: C } = data;
+const model = new Model(data);
+const digits = new Digits(data.digits, height, width);
+const shown = digits.images.map((image) => inputsOf(image, height, width, data.view));
+const units = strongestUnits(model.params.W2);
+
+const chosen = {
+  x0: shown[0],
+  digit: 0, // null while it is a drawing
+  y: digits.labels[0], // null until somebody says
+  unit: units[0],
+  pointed: null, // the unit under the mouse
+  weight: { leaf: "W1", at: argmax(shown[0]) }, // of this unit: at a pixel, or an output
+};
+let before = null; // {loss, wrong}, before the last step
+let wrong = 0; // of the digits
+let colours = palette();
+
+const element = (id) => document.getElementById(id);
+const say = (id, text) => (element(id).textContent = text);
+const change = (what) => {
+  Object.assign(chosen, what);
+  update();
+};
+
+// The pictures. Tiles stand in the report's order; a unit that one points at is shown, one that one clicks is kept.
+
+const tileColumns = Math.ceil(Math.sqrt(K));
+const point = (unit) => chosen.pointed !== unit && change({ pointed: unit });
+const keep = (unit) => change({ unit, pointed: null });
+const values = {}; // the last frame's, by the id of its picture
+const unitSays = (id) => (j) => `unit ${j}: ${short(values[id][j])}`;
+const tiles = (id, name, choose = keep) =>
+  new Picture(element(id), Math.ceil(K / tileColumns), tileColumns, {
+    cells: units,
+    name,
+    says: unitSays(id),
+    choose,
+    point,
+  });
+const pixels = (id, name, more = {}) => new Picture(element(id), height, width, { name, ...more });
+
+const unitNow = () => chosen.pointed ?? chosen.unit;
+const pick = (leaf, at) => change({ weight: { leaf, at }, unit: unitNow(), pointed: null });
+const pixelSays = (pixel) => `pixel in row ${Math.floor(pixel / width)}, column ${pixel % width}`;
+
+const pictures = {
+  x0: pixels("x0", "x0, what the network gets", { colour: "ink" }),
+  z1: tiles("z1", "z1 of each hidden unit"),
+  x1: tiles("x1", "x1 of each hidden unit"),
+  "W1-in": pixels("W1-in", "weights of the unit from each pixel", {
+    says: pixelSays,
+    choose: (pixel) => pick("W1", pixel),
+  }),
+  "W2-out": new Picture(element("W2-out"), 1, C, {
+    name: "weights of the unit to each output",
+    says: (k) => `weight to output ${k}`,
+    choose: (k) => pick("W2", k),
+  }),
+  "G1-x1": new Picture(element("G1-x1"), 1, K, { cells: units, name: "x1" }),
+  "G1-delta2": new Picture(element("G1-delta2"), C, 1, { name: "δ2" }),
+  dW2: new Picture(element("dW2"), C, K, {
+    cells: Array.from({ length: K * C }, (_, cell) => units[cell % K] * C + Math.floor(cell / K)),
+    name: "gradient of the weights from each hidden unit to each output",
+    says: (index) => `weight from unit ${Math.floor(index / C)} to output ${index % C}`,
+    choose: (index) => change({ unit: Math.floor(index / C), pointed: null, weight: { leaf: "W2", at: index % C } }),
+  }),
+  W2delta2: tiles("W2delta2", "W2 δ2 of each hidden unit"),
+  slope1: tiles("slope1", "φ′(z1) of each hidden unit"),
+  delta1: tiles("delta1", "δ1 of each hidden unit, the gradient of its bias", (j) =>
+    change({ unit: j, pointed: null, weight: { leaf: "b1", at: j } }),
+  ),
+  "G3-x0": pixels("G3-x0", "x0", { colour: "ink" }),
+  dW1: pixels("dW1", "gradient of the weights from each pixel", {
+    says: pixelSays,
+    choose: (pixel) => pick("W1", pixel),
+  }),
+};
+element("G3-delta1").style.setProperty("--columns", width);
+element("G3-delta1").style.setProperty("--rows", height);
+element("W2-ticks").innerHTML = Array.from({ length: C }, (_, k) => `<span>${k}</span>`).join("");
+
+const outputs = new Bars(element("outputs"), C, ["z2", "x2"]);
+const errors = new Bars(element("errors"), C, ["error", "slope", "delta2"], {
+  delta2: (k) => pick("b2", k),
+});
+const shares = new Bars(element("shares"), C, ["W2", "delta2", "share"], {
+  W2: (k) => pick("W2", k),
+});
+
+/** Draws the picture of this id, its colours from -limit to limit, and writes the limit under it. */
+function draw(id, shownValues, limit = limitOf(shownValues)) {
+  values[id] = shownValues;
+  pictures[id].draw(shownValues, limit, colours);
+  const caption = element(`${id}-limit`);
+  if (caption) caption.textContent = `±${short(limit)}`;
+}
+
+// One frame.
+
+let waiting = false;
+function update() {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    frame();
+  });
+}
+
+function frame() {
+  const start = performance.now();
+  if (chosen.digit === null) {
+    chosen.x0 = inputsOf(mnistForm(drawing.ink()), height, width, data.view);
+  }
+  const { x0, y } = chosen;
+  const { params } = model;
+  const trace = model.forward(x0);
+  const target = y === null ? null : oneHot(y, C);
+  const deltas = target ? model.backward(trace, target) : { delta1: new Float64Array(K), delta2: new Float64Array(C) };
+  drawForward(params, trace);
+  drawBackward(params, trace, target, deltas);
+  drawCheck(params, trace, target, deltas);
+  drawResults(trace, target);
+  performance.clearMeasures("frame");
+  performance.measure("frame", { start });
+}
+
+function drawForward({ W1, W2, b1 }, { x0, z1, x1, z2, x2 }) {
+  const j = unitNow();
+  draw("x0", x0, Math.max(1, largest(x0)));
+  draw("z1", z1);
+  draw("x1", x1);
+  draw("W1-in", column(W1, j));
+  draw("W2-out", row(W2, j));
+  for (const place of document.getElementsByClassName("unit")) place.textContent = j;
+  const slopeNow = model.phi[0].prime(z1[j]);
+  element("unit-numbers").innerHTML = [
+    math(entry("z", 1, j), mo("="), mn(short(z1[j]))),
+    math(entry("x", 1, j), mo("="), mn(short(x1[j]))),
+    math("<msup><mi>φ</mi><mo>′</mo></msup>", mo("("), entry("z", 1, j), mo(")"), mo("="), mn(short(slopeNow))),
+  ].join("<br>");
+  outputs.draw("z2", z2, limitOf(z2));
+  outputs.draw("x2", x2, Math.max(1, largest(x2)));
+  outputs.mark("read", argmax(x2));
+  outputs.mark("meant", chosen.y);
+  say("prediction", argmax(x2));
+}
+
+function drawBackward({ W2 }, trace, target, deltas) {
+  const { x0, z1, x1, z2, x2 } = trace;
+  const { delta1, delta2 } = deltas;
+  const j = unitNow();
+  const outputSlopes = z2.map(model.phi[1].prime);
+  const slopes = z1.map(model.phi[0].prime);
+  const back = times(W2, delta2);
+  document.body.classList.toggle("waiting", !target);
+
+  errors.draw("error", target && minus(x2, target), 1);
+  errors.draw("slope", outputSlopes, limitOf(outputSlopes));
+  errors.draw("delta2", target && delta2, limitOf(delta2));
+  errors.mark("meant", chosen.y);
+  errors.mark("read", argmax(x2));
+  draw("G1-x1", x1);
+  draw("G1-delta2", delta2);
+  draw("dW2", outer(x1, delta2).data);
+
+  draw("W2delta2", back);
+  draw("slope1", slopes);
+  draw("delta1", delta1);
+  const weights = row(W2, j);
+  shares.draw("W2", weights, limitOf(weights));
+  shares.draw("delta2", target && delta2, limitOf(delta2));
+  const share = hadamard(weights, delta2);
+  shares.draw("share", target && share, limitOf(share));
+  element("share-sum").innerHTML = math(
+    "<munder><mo>∑</mo><mi>k</mi></munder>",
+    entry("w", 2, j, "k"), entry("δ", 2, "k"), mo("="), mn(short(back[j])),
+  );
+  element("share-slope").innerHTML = math(
+    entry("δ", 1, j), mo("="), factor(back[j]), mo("·"), factor(slopes[j]), mo("="), mn(short(delta1[j])),
+  );
+
+  draw("G3-x0", x0, Math.max(1, largest(x0)));
+  say("G3-delta1", short(delta1[j]));
+  for (const id of ["z1", "x1", "W2delta2", "slope1", "delta1"]) pictures[id].mark(j);
+  draw("dW1", scaled(x0, delta1[j]));
+}
+
+/** The chosen weight: what the backward pass says of it, and what moving it does to the loss. */
+function drawCheck(params, trace, target, deltas) {
+  const { leaf, at } = chosen.weight;
+  const j = unitNow();
+  pictures["W1-in"].mark(leaf === "W1" ? at : null);
+  pictures.dW1.mark(leaf === "W1" ? at : null);
+  pictures["W2-out"].mark(leaf === "W2" ? at : null);
+  pictures.dW2.mark(leaf === "W2" ? j * C + at : null);
+  const { index, of, left, right } = {
+    W1: { index: at * K + j, of: ["w", 1, at, j], left: ["x", 0, at], right: ["δ", 1, j] },
+    b1: { index: j, of: ["b", 1, j], right: ["δ", 1, j] },
+    W2: { index: j * C + at, of: ["w", 2, j, at], left: ["x", 1, j], right: ["δ", 2, at] },
+    b2: { index: at, of: ["b", 2, at], right: ["δ", 2, at] },
+  }[leaf];
+  const layer = right[1];
+  const delta = (layer === 1 ? deltas.delta1 : deltas.delta2)[right[2]];
+  const input = left ? (layer === 1 ? trace.x0 : trace.x1)[left[2]] : 1;
+  const byHand = input * delta;
+  const product = left ? [entry(...left), mo("·"), entry(...right)] : [entry(...right)];
+  const numbers = left ? [mo("="), factor(input), mo("·"), factor(delta)] : [];
+  const result = target ? [...numbers, mo("="), mn(short(byHand))] : [];
+  element("check-equation").innerHTML = math(slope(...of), mo("="), ...product, ...result);
+
+  const difference = target ? centralDifference(params, trace.x0, target, model.phi, leaf, index) : 0;
+  const digits = digitsInCommon(byHand, difference);
+  element("check-by-hand").innerHTML = target ? marked(byHand, digits) : "–";
+  element("check-difference").innerHTML = target ? marked(difference, digits) : "–";
+  say("check-verdict", target ? verdict(digits) : "");
+}
+
+function verdict(digits) {
+  if (digits === Infinity) return "They are equal.";
+  return `They agree in ${digits} ${digits === 1 ? "digit" : "digits"}.`;
+}
+
+/** The number, so many of its significant digits marked. */
+function marked(value, digits) {
+  const text = long(value);
+  const start = text.search(/[1-9]/);
+  let end = Math.max(start, 0);
+  for (let left = digits; left > 0 && end < text.length && text[end] !== "e"; end++) {
+    if (text[end] !== ".") left--;
+  }
+  return `<mark>${text.slice(0, end)}</mark>${text.slice(end)}`;
+}
+
+function drawResults({ x2 }, target) {
+  const loss = target ? squaredError(x2, target) : null;
+  element("loss").innerHTML = target ? math(mi("L"), mo("="), mn(short(loss))) : "";
+  const now = target ? short(loss) : "–";
+  say("loss-change", before && target ? `${short(before.loss)} → ${now}` : now);
+  say("errors-change", before ? `${before.wrong} → ${wrong}` : wrong);
+  for (const id of ["one-step", "ten-steps"]) element(id).disabled = !target;
+  for (const id of ["undo-step", "reset"]) element(id).disabled = model.taken.length === 0;
+  digits.choose(chosen.digit);
+  for (const radio of document.getElementsByName("y")) radio.checked = Number(radio.value) === chosen.y;
+  element("invitation").hidden = !drawing.empty;
+}
+
+// What the reader does.
+
+const drawing = new Drawing(element("drawing"), () => {
+  // A new drawing is of another digit; strokes added to one are not.
+  if (chosen.digit !== null) change({ digit: null, y: null });
+  before = null;
+  update();
+});
+element("undo-stroke").addEventListener("click", () => drawing.undo());
+element("clear").addEventListener("click", () => {
+  change({ digit: null, y: null });
+  drawing.clear();
+});
+
+digits.show(element("worst"), element("others"), (n) => {
+  drawing.wipe();
+  before = null;
+  change({ digit: n, x0: shown[n], y: digits.labels[n] });
+});
+
+for (let k = 0; k < C; k++) {
+  const label = document.createElement("label");
+  label.innerHTML = `<input type="radio" name="y" value="${k}">${k}`;
+  label.firstChild.addEventListener("change", () => {
+    before = null;
+    change({ y: k });
+  });
+  element("targets").append(label);
+}
+
+const eta = () => 10 ** Number(element("eta").value);
+element("eta").addEventListener("input", sayEta);
+function sayEta() {
+  say("eta-says", short(eta()));
+  element("eta").setAttribute("aria-valuetext", short(eta()));
+}
+
+/** What changes the weights: from before to after. */
+function learn(act) {
+  const lossNow = () => chosen.y === null ? null : squaredError(model.forward(chosen.x0).x2, oneHot(chosen.y, C));
+  const was = { loss: lossNow(), wrong };
+  act();
+  wrong = digits.mark(model.predictions(shown));
+  before = was.loss === null ? null : was;
+  update();
+}
+const steps = (count) => () => learn(() => model.step(chosen.x0, oneHot(chosen.y, C), eta(), count));
+element("one-step").addEventListener("click", steps(1));
+element("ten-steps").addEventListener("click", steps(10));
+element("undo-step").addEventListener("click", () => learn(() => model.undo()));
+element("reset").addEventListener("click", () => learn(() => model.reset()));
+
+const paint = () => {
+  colours = palette();
+  digits.paint(colours);
+  update();
+};
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+
+if (height !== SIZE || width !== SIZE) element("draw").remove(); // predict too takes photos for 28x28 alone
+say("x0-says", `${height}×${width}${data.view.deskew ? ", made upright" : ""}${data.view.edges ? ", as edges" : ""}`);
+for (const place of document.getElementsByClassName("count")) place.textContent = digits.images.length;
+sayEta();
+wrong = digits.mark(model.predictions(shown));
+paint();
