@@ -26,7 +26,7 @@ export class Digits {
     this.buttons.forEach((button, n) => {
       const context = button.firstChild.getContext("2d");
       const image = context.createImageData(this.width, this.height);
-      this.images[n].forEach((pixel, p) => image.data.set([...palette.ink(pixel / 255), 255], 4 * p));
+      new Uint32Array(image.data.buffer).set(Uint32Array.from(this.images[n], (pixel) => palette.ink(pixel / 255)));
       context.putImageData(image, 0, 0);
     });
   }

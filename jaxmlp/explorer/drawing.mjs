@@ -42,10 +42,11 @@ export class Drawing {
   /** How much of each pixel is inked, 0 to 1. */
   ink() {
     this.#paint();
-    const { data } = this.context.getImageData(0, 0, SIDE, SIDE);
-    const ink = { height: SIDE, width: SIDE, data: Float64Array.from({ length: SIDE ** 2 }, (_, p) => data[4 * p + 3] / 255) };
+    const pixels = this.context.getImageData(0, 0, SIDE, SIDE).data;
+    const data = new Float64Array(SIDE ** 2);
+    for (let p = 0; p < data.length; p++) data[p] = pixels[4 * p + 3] / 255; // how opaque it is
     if (this.pen.shown) this.#paintPen();
-    return ink;
+    return { height: SIDE, width: SIDE, data };
   }
 
   #paint() {

@@ -7,7 +7,7 @@ import { inputsOf } from "./inputs.mjs";
 import { SIZE, mnistForm } from "./photo.mjs";
 import { Model, limitOf, strongestUnits } from "./model.mjs";
 import { palette } from "./colours.mjs";
-import { entry, factor, long, math, mi, mn, mo, short, slope } from "./words.mjs";
+import { brackets, entry, factor, long, math, mi, mn, mo, short, slope } from "./words.mjs";
 import { Picture } from "./picture.mjs";
 import { Bars } from "./bars.mjs";
 import { Drawing } from "./drawing.mjs";
@@ -24,7 +24,7 @@ const chosen = {
   x0: shown[0],
   digit: 0, // null while it is a drawing
   y: digits.labels[0], // null until somebody says
-  unit: units[0],
+  unit: units[0], // the hidden unit that is looked at
   pointed: null, // the unit under the mouse
   weight: { leaf: "W1", at: argmax(shown[0]) }, // of this unit: at a pixel, or an output
 };
@@ -97,6 +97,8 @@ element("G3-delta1").style.setProperty("--rows", height);
 element("W2-ticks").innerHTML = Array.from({ length: C }, (_, k) => `<span>${k}</span>`).join("");
 
 const outputs = new Bars(element("outputs"), C, ["z2", "x2"]);
+const positive = model.phi[1].phi(-1e3) >= 0; // as sigmoid: bars of x2 have the whole width
+element("outputs").classList.toggle("positive", positive);
 const errors = new Bars(element("errors"), C, ["error", "slope", "delta2"], {
   delta2: (k) => pick("b2", k),
 });
@@ -154,7 +156,7 @@ function drawForward({ W1, W2, b1 }, { x0, z1, x1, z2, x2 }) {
   element("unit-numbers").innerHTML = [
     math(entry("z", 1, j), mo("="), mn(short(z1[j]))),
     math(entry("x", 1, j), mo("="), mn(short(x1[j]))),
-    math("<msup><mi>φ</mi><mo>′</mo></msup>", mo("("), entry("z", 1, j), mo(")"), mo("="), mn(short(slopeNow))),
+    math("<msup><mi>φ</mi><mo>′</mo></msup>", brackets(entry("z", 1, j)), mo("="), mn(short(slopeNow))),
   ].join("<br>");
   outputs.draw("z2", z2, limitOf(z2));
   outputs.draw("x2", x2, Math.max(1, largest(x2)));
@@ -191,7 +193,7 @@ function drawBackward({ W2 }, trace, target, deltas) {
   shares.draw("share", target && share, limitOf(share));
   element("share-sum").innerHTML = math(
     "<munder><mo>∑</mo><mi>k</mi></munder>",
-    entry("w", 2, j, "k"), entry("δ", 2, "k"), mo("="), mn(short(back[j])),
+    entry("w", 2, j, "k"), entry("δ", 2, "k"), mo("="), mn(short(back[j])), mo("="), slope("x", 1, j),
   );
   element("share-slope").innerHTML = math(
     entry("δ", 1, j), mo("="), factor(back[j]), mo("·"), factor(slopes[j]), mo("="), mn(short(delta1[j])),
@@ -314,6 +316,12 @@ element("ten-steps").addEventListener("click", steps(10));
 element("undo-step").addEventListener("click", () => learn(() => model.undo()));
 element("reset").addEventListener("click", () => learn(() => model.reset()));
 
+/** The unit whose δ1 is largest. */
+function mostBlamed() {
+  const { delta1 } = model.backward(model.forward(chosen.x0), oneHot(chosen.y, C));
+  return argmax(delta1.map(Math.abs));
+}
+
 const paint = () => {
   colours = palette();
   digits.paint(colours);
@@ -325,5 +333,6 @@ if (height !== SIZE || width !== SIZE) element("draw").remove(); // predict too 
 say("x0-says", `${height}×${width}${data.view.deskew ? ", made upright" : ""}${data.view.edges ? ", as edges" : ""}`);
 for (const place of document.getElementsByClassName("count")) place.textContent = digits.images.length;
 sayEta();
+chosen.unit = mostBlamed(); // for a start, one with something to show
 wrong = digits.mark(model.predictions(shown));
 paint();

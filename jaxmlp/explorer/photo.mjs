@@ -8,13 +8,15 @@ export const SIZE = 28; // of the image
 const BOX = 20; // of the digit in it
 const CENTRE = 14; // the mean index of the ink
 const STROKE = 2.5; // pixels: the median width of MNIST's strokes
+const BLUR = [1, 12, 51, 88, 51, 12, 1].map((weight) => weight / 216); // (1, 4, 1)/6, three times
 const LEAST_PART = 0.1; // of the largest part of the digit: a smaller spot is dirt
 
 /** Pixels of 0 to 255 of the drawing: `ink` is {height, width, data}, from 0 to 1. All 0 where nothing is drawn. */
 export function mnistForm(ink) {
-  const strokes = withoutCrumbs(contrasted(blurred(ink)));
-  if (!strokes.data.some((value) => value > 0)) return new Uint8ClampedArray(SIZE * SIZE);
-  return centred(scaledInto(BOX, thickened(cropped(strokes))));
+  const drawn = cropped(ink, BLUR.length); // the rest would take most of the time
+  if (drawn === null) return new Uint8ClampedArray(SIZE * SIZE);
+  const strokes = withoutCrumbs(contrasted(blurred(drawn)));
+  return centred(scaledInto(BOX, thickened(cropped(strokes, 0))));
 }
 
 const picture = (height, width, at) => {
@@ -25,14 +27,14 @@ const picture = (height, width, at) => {
 const transposed = (p) => picture(p.width, p.height, (r, c) => p.data[c * p.width + r]);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-/** Pillow's Gaussian blur of radius 1: three times the weights (1, 4, 1)/6, along both axes. */
+/** Pillow's Gaussian blur of radius 1. */
 function blurred(ink) {
-  const once = ({ height, width, data }) =>
+  const along = ({ height, width, data }) =>
     picture(height, width, (r, c) => {
-      const at = (column) => data[r * width + clamp(column, 0, width - 1)];
-      return (at(c - 1) + 4 * at(c) + at(c + 1)) / 6;
+      let sum = 0;
+      for (let i = 0; i < BLUR.length; i++) sum += BLUR[i] * data[r * width + clamp(c + i - 3, 0, width - 1)];
+      return sum;
     });
-  const along = (p) => once(once(once(p)));
   return transposed(along(transposed(along(ink))));
 }
 
@@ -51,7 +53,8 @@ function withoutCrumbs({ height, width, data }) {
     const found = [start];
     part[start] = name;
     for (const p of found) { // grows while it is walked
-      const [row, column] = [Math.floor(p / width), p % width];
+      const row = Math.floor(p / width);
+      const column = p % width;
       for (let r = Math.max(row - 1, 0); r <= Math.min(row + 1, height - 1); r++) {
         for (let c = Math.max(column - 1, 0); c <= Math.min(column + 1, width - 1); c++) {
           const near = r * width + c;
@@ -67,34 +70,49 @@ function withoutCrumbs({ height, width, data }) {
   return { height, width, data: data.map((value, p) => (masses[part[p]] >= least ? value : 0)) };
 }
 
-function cropped({ height, width, data }) {
-  let [top, bottom, left, right] = [height, 0, width, 0];
-  data.forEach((value, p) => {
-    if (value === 0) return;
-    const [r, c] = [Math.floor(p / width), p % width];
-    [top, bottom] = [Math.min(top, r), Math.max(bottom, r)];
-    [left, right] = [Math.min(left, c), Math.max(right, c)];
-  });
+/** The part with ink, and so many pixels more on every side that has them; null without ink. */
+function cropped({ height, width, data }, margin) {
+  let top = height;
+  let bottom = 0;
+  let left = width;
+  let right = 0;
+  for (let r = 0; r < height; r++) {
+    for (let c = 0; c < width; c++) {
+      if (data[r * width + c] === 0) continue;
+      top = Math.min(top, r);
+      bottom = r;
+      left = Math.min(left, c);
+      right = Math.max(right, c);
+    }
+  }
+  if (top === height) return null;
+  top = Math.max(0, top - margin);
+  left = Math.max(0, left - margin);
+  bottom = Math.min(height - 1, bottom + margin);
+  right = Math.min(width - 1, right + margin);
   return picture(bottom - top + 1, right - left + 1, (r, c) => data[(top + r) * width + left + c]);
 }
 
 const padded = ({ height, width, data }, by) =>
   picture(height + 2 * by, width + 2 * by, (r, c) => {
-    const [row, column] = [r - by, c - by];
+    const row = r - by;
+    const column = c - by;
     return row >= 0 && row < height && column >= 0 && column < width ? data[row * width + column] : 0;
   });
 
 /** The strokes as wide as MNIST's, if they were thinner. A long stroke is as wide as twice its area over its outline. */
 function thickened(ink) {
   const { height, width, data } = padded(ink, 1);
-  const slope = (low, high, step) => (data[high] - data[low]) / step;
-  let [outline, area] = [0, 0];
+  let outline = 0;
+  let area = 0;
   for (let r = 0; r < height; r++) {
     for (let c = 0; c < width; c++) {
-      const [up, down] = [Math.max(r - 1, 0), Math.min(r + 1, height - 1)];
-      const [left, right] = [Math.max(c - 1, 0), Math.min(c + 1, width - 1)];
-      const vertical = slope(up * width + c, down * width + c, down - up);
-      const horizontal = slope(r * width + left, r * width + right, right - left);
+      const up = Math.max(r - 1, 0);
+      const down = Math.min(r + 1, height - 1);
+      const left = Math.max(c - 1, 0);
+      const right = Math.min(c + 1, width - 1);
+      const vertical = (data[down * width + c] - data[up * width + c]) / (down - up);
+      const horizontal = (data[r * width + right] - data[r * width + left]) / (right - left);
       outline += Math.hypot(vertical, horizontal);
       area += data[r * width + c];
     }
@@ -103,8 +121,9 @@ function thickened(ink) {
   const reach = Math.max(0, rint(missing / 2));
   const sweep = (p) => // the largest value of those that reach so far along a row
     picture(p.height, p.width - 2 * reach, (r, c) => {
-      const start = r * p.width + c;
-      return p.data.subarray(start, start + 2 * reach + 1).reduce((most, value) => Math.max(most, value), 0);
+      let most = 0;
+      for (let i = 0; i <= 2 * reach; i++) most = Math.max(most, p.data[r * p.width + c + i]);
+      return most;
     });
   return transposed(sweep(transposed(sweep(padded(ink, 2 * reach)))));
 }

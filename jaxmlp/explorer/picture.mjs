@@ -14,6 +14,7 @@ export class Picture {
     [this.canvas.width, this.canvas.height] = [columns, rows];
     this.context = this.canvas.getContext("2d");
     this.image = this.context.createImageData(columns, rows);
+    this.pixels = new Uint32Array(this.image.data.buffer);
     this.cursor = document.createElement("span");
     this.cursor.className = "cursor";
     this.cursor.hidden = true;
@@ -28,13 +29,8 @@ export class Picture {
   /** Colours every cell by its value, on a scale that ends at ± `limit`. */
   draw(values, limit, palette) {
     const colour = palette[this.colour];
-    const pixels = this.image.data;
-    for (let cell = 0; cell < this.rows * this.columns; cell++) {
-      const [red, green, blue] = colour((values[this.cells[cell]] ?? 0) / limit);
-      pixels[4 * cell] = red;
-      pixels[4 * cell + 1] = green;
-      pixels[4 * cell + 2] = blue;
-      pixels[4 * cell + 3] = 255;
+    for (let cell = 0; cell < this.pixels.length; cell++) {
+      this.pixels[cell] = colour((values[this.cells[cell]] ?? 0) / limit);
     }
     this.context.putImageData(this.image, 0, 0);
   }

@@ -19,8 +19,10 @@ const tag = (name) => (...children) => `<${name}>${children.join("")}</${name}>`
 export const [mi, mn, mo, mrow, msup, msubsup, mfrac] = ["mi", "mn", "mo", "mrow", "msup", "msubsup", "mfrac"].map(tag);
 
 export const math = (...children) => `<math>${children.join("")}</math>`;
+const bracket = (sign) => `<mo stretchy="false">${sign}</mo>`;
+export const brackets = (...children) => mrow(bracket("("), ...children, bracket(")"));
 /** A factor: a negative one stands in brackets. */
-export const factor = (value) => (value < 0 ? mrow(mo("("), mn(short(value)), mo(")")) : mn(short(value)));
+export const factor = (value) => (value < 0 ? brackets(mn(short(value))) : mn(short(value)));
 /** One entry of a vector or matrix of a layer: x with its indices below, the layer above. */
 export const entry = (symbol, layer, ...indices) =>
   msubsup(mi(symbol), mrow(indices.map((i) => mn(i)).join(mo(","))), mn(`(${layer})`));
