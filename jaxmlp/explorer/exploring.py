@@ -1,4 +1,4 @@
-"""The page of a run, written: its network, and fifty digits of the test set that show it at its worst and at work."""
+"""The page of a network, written, with fifty test digits: its worst mistakes, and some of every class."""
 
 from pathlib import Path
 
@@ -9,20 +9,23 @@ from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Split
 from jaxmlp.explorer.page import Digits, page
 from jaxmlp.inspection import scoring
-from jaxmlp.runs import files
+from jaxmlp.runs import files, run_directory
 from jaxmlp.runs.storage import Network
 
 SHOWN = 50  # digits
 WORST = 10  # of them: the worst mistakes
 
 
-def write(network: Network, name: str, data_dir: Path | None, out: Path) -> None:
-    """Write the page of the network, called `name`, to `out`, with test digits of the set in `data_dir`, else MNIST.
+def write(network: Network, name: str, data_dir: Path | None, out: Path, run_dir: Path | None = None) -> None:
+    """Write the page of the network, called `name`, to `out`, with test digits of the set in `data_dir` or MNIST.
 
-    Raises DataError for a set that is not the network's, NetworkError, FileError.
+    The run in `run_dir`, if one is given, must have been trained on that set. Raises DataError, NetworkError,
+    RunError, FileError.
     """
-    test = datasets.load(data_dir).test
-    digits = _digits(test, scoring.score(network, test, str(data_dir or "MNIST")))
+    dataset = datasets.load(data_dir)
+    if run_dir:
+        run_directory.check_data(run_dir, dataset.sha256)
+    digits = _digits(dataset.test, scoring.score(network, dataset.test, str(data_dir or "MNIST")))
     files.replace(out, page(network, digits, name).encode())
 
 
@@ -39,4 +42,5 @@ def _in_turn(labels: npt.NDArray[np.uint8]) -> list[int]:
     turn = np.zeros(len(labels), np.int64)
     for label in np.unique(labels):
         turn[labels == label] = np.arange(np.sum(labels == label))
-    return np.lexsort((labels, turn)).tolist()
+    in_turn: list[int] = np.lexsort((labels, turn)).tolist()
+    return in_turn

@@ -21,12 +21,13 @@ const shown = digits.images.map((image) => inputsOf(image, height, width, data.v
 const units = strongestUnits(model.params.W2);
 
 const chosen = {
-  x0: shown[0],
-  digit: 0, // null while it is a drawing
-  y: digits.labels[0], // null until somebody says
+  digit: null, // its number; null while it is a drawing
+  x0: new Float64Array(height * width),
+  y: null, // null until somebody says
   unit: units[0], // the hidden unit that is looked at
   pointed: null, // the unit under the mouse
-  weight: { leaf: "W1", at: argmax(shown[0]) }, // of this unit: at a pixel, or an output
+  weight: { leaf: "W1", at: 0 }, // of that unit: from a pixel, or to an output
+  byHand: false, // whether somebody chose the unit or the weight; until then they are the foremost
 };
 let before = null; // {loss, wrong}, before the last step
 let wrong = 0; // of the digits
@@ -43,7 +44,7 @@ const change = (what) => {
 
 const tileColumns = Math.ceil(Math.sqrt(K));
 const point = (unit) => chosen.pointed !== unit && change({ pointed: unit });
-const keep = (unit) => change({ unit, pointed: null });
+const keep = (unit) => change({ unit, pointed: null, byHand: true });
 const values = {}; // the last frame's, by the id of its picture
 const unitSays = (id) => (j) => `unit ${j}: ${short(values[id][j])}`;
 const tiles = (id, name, choose = keep) =>
@@ -57,7 +58,7 @@ const tiles = (id, name, choose = keep) =>
 const pixels = (id, name, more = {}) => new Picture(element(id), height, width, { name, ...more });
 
 const unitNow = () => chosen.pointed ?? chosen.unit;
-const pick = (leaf, at) => change({ weight: { leaf, at }, unit: unitNow(), pointed: null });
+const pick = (leaf, at, unit = unitNow()) => change({ weight: { leaf, at }, unit, pointed: null, byHand: true });
 const pixelSays = (pixel) => `pixel in row ${Math.floor(pixel / width)}, column ${pixel % width}`;
 
 const pictures = {
@@ -79,12 +80,12 @@ const pictures = {
     cells: Array.from({ length: K * C }, (_, cell) => units[cell % K] * C + Math.floor(cell / K)),
     name: "gradient of the weights from each hidden unit to each output",
     says: (index) => `weight from unit ${Math.floor(index / C)} to output ${index % C}`,
-    choose: (index) => change({ unit: Math.floor(index / C), pointed: null, weight: { leaf: "W2", at: index % C } }),
+    choose: (index) => pick("W2", index % C, Math.floor(index / C)),
   }),
   W2delta2: tiles("W2delta2", "W2 δ2 of each hidden unit"),
   slope1: tiles("slope1", "φ′(z1) of each hidden unit"),
   delta1: tiles("delta1", "δ1 of each hidden unit, the gradient of its bias", (j) =>
-    change({ unit: j, pointed: null, weight: { leaf: "b1", at: j } }),
+    pick("b1", j, j),
   ),
   "G3-x0": pixels("G3-x0", "x0", { colour: "ink" }),
   dW1: pixels("dW1", "gradient of the weights from each pixel", {
@@ -111,7 +112,7 @@ function draw(id, shownValues, limit = limitOf(shownValues)) {
   values[id] = shownValues;
   pictures[id].draw(shownValues, limit, colours);
   const caption = element(`${id}-limit`);
-  if (caption) caption.textContent = `±${short(limit)}`;
+  if (caption) caption.textContent = largest(shownValues) ? `±${short(limit)}` : "all 0";
 }
 
 // One frame.
@@ -200,7 +201,7 @@ function drawBackward({ W2 }, trace, target, deltas) {
   );
 
   draw("G3-x0", x0, Math.max(1, largest(x0)));
-  say("G3-delta1", short(delta1[j]));
+  say("G3-delta1", target ? short(delta1[j]) : "–");
   for (const id of ["z1", "x1", "W2delta2", "slope1", "delta1"]) pictures[id].mark(j);
   draw("dW1", scaled(x0, delta1[j]));
 }
@@ -225,8 +226,8 @@ function drawCheck(params, trace, target, deltas) {
   const byHand = input * delta;
   const product = left ? [entry(...left), mo("·"), entry(...right)] : [entry(...right)];
   const numbers = left ? [mo("="), factor(input), mo("·"), factor(delta)] : [];
-  const result = target ? [...numbers, mo("="), mn(short(byHand))] : [];
-  element("check-equation").innerHTML = math(slope(...of), mo("="), ...product, ...result);
+  element("check-equation").innerHTML =
+    math(slope(...of), mo("="), ...product) + (target ? math(...numbers, mo("="), mn(short(byHand))) : "");
 
   const difference = target ? centralDifference(params, trace.x0, target, model.phi, leaf, index) : 0;
   const digits = digitsInCommon(byHand, difference);
@@ -268,29 +269,34 @@ function drawResults({ x2 }, target) {
 
 const drawing = new Drawing(element("drawing"), () => {
   // A new drawing is of another digit; strokes added to one are not.
-  if (chosen.digit !== null) change({ digit: null, y: null });
-  before = null;
-  update();
+  meet(chosen.digit === null ? {} : { digit: null, y: null });
 });
 element("undo-stroke").addEventListener("click", () => drawing.undo());
 element("clear").addEventListener("click", () => {
-  change({ digit: null, y: null });
+  meet({ digit: null, y: null });
   drawing.clear();
 });
 
+/** Another example, or another y for it. */
+function meet(what) {
+  before = null;
+  change(what);
+  if (chosen.byHand || chosen.y === null) return;
+  const { delta1 } = deltasOf(chosen.x0, chosen.y);
+  change({ unit: argmax(delta1.map(Math.abs)), weight: { leaf: "W1", at: argmax(chosen.x0) } });
+}
+const deltasOf = (x0, y) => model.backward(model.forward(x0), oneHot(y, C));
+
+const example = (n) => ({ digit: n, x0: shown[n], y: digits.labels[n] });
 digits.show(element("worst"), element("others"), (n) => {
   drawing.wipe();
-  before = null;
-  change({ digit: n, x0: shown[n], y: digits.labels[n] });
+  meet(example(n));
 });
 
 for (let k = 0; k < C; k++) {
   const label = document.createElement("label");
   label.innerHTML = `<input type="radio" name="y" value="${k}">${k}`;
-  label.firstChild.addEventListener("change", () => {
-    before = null;
-    change({ y: k });
-  });
+  label.firstChild.addEventListener("change", () => meet({ y: k }));
   element("targets").append(label);
 }
 
@@ -316,10 +322,10 @@ element("ten-steps").addEventListener("click", steps(10));
 element("undo-step").addEventListener("click", () => learn(() => model.undo()));
 element("reset").addEventListener("click", () => learn(() => model.reset()));
 
-/** The unit whose δ1 is largest. */
-function mostBlamed() {
-  const { delta1 } = model.backward(model.forward(chosen.x0), oneHot(chosen.y, C));
-  return argmax(delta1.map(Math.abs));
+/** For a start the digit of the largest δ2: there is most to see. */
+function showMost() {
+  const sizes = shown.map((x0, n) => largest(deltasOf(x0, digits.labels[n]).delta2));
+  meet(example(argmax(sizes)));
 }
 
 const paint = () => {
@@ -333,6 +339,6 @@ if (height !== SIZE || width !== SIZE) element("draw").hidden = true; // predict
 say("x0-says", `${height}×${width}${data.view.deskew ? ", made upright" : ""}${data.view.edges ? ", as edges" : ""}`);
 for (const place of document.getElementsByClassName("count")) place.textContent = digits.images.length;
 sayEta();
-chosen.unit = mostBlamed(); // for a start, one with something to show
+showMost();
 wrong = digits.mark(model.predictions(shown));
 paint();

@@ -2,10 +2,10 @@
 
 from dataclasses import asdict, fields
 
+import node
 import numpy as np
 import pytest
 
-import node
 from drawn_digits import coverage
 from jaxmlp.data import datasets, photos
 from jaxmlp.inputs.view import View
