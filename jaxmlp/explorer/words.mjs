@@ -13,7 +13,10 @@ export function short(value) {
 }
 
 /** Ten significant digits. */
-export const long = (value) => value.toPrecision(10).replaceAll("-", "−");
+export function long(value) {
+  const text = value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(9) : value.toPrecision(10);
+  return text.replaceAll("-", "−");
+}
 
 const tag = (name) => (...children) => `<${name}>${children.join("")}</${name}>`;
 export const [mi, mn, mo, mrow, msup, msubsup, mfrac] = ["mi", "mn", "mo", "mrow", "msup", "msubsup", "mfrac"].map(tag);

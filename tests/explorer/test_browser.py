@@ -387,7 +387,9 @@ def test_ten_drawn_digits_are_read(browser, tmp_path, pytestconfig):
         settled(page)
         height = page.evaluate("document.documentElement.scrollHeight")
         page.set_viewport_size({"width": DESKTOP["width"], "height": height})
-        picture = image.open(io.BytesIO(page.screenshot())).quantize(128)
+        picture = (
+            image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(256, method=2, dither=0)
+        )  # by an octree
         picture.save(pytestconfig.getoption("--picture") or tmp_path / "page.png", optimize=True)
         before = number(text(page, "#loss-change"))
         page.click("#ten-steps")
