@@ -18,7 +18,10 @@ export function rint(value) {
 
 /** The image sheared until its ink leans neither way: a row r is moved by k (r − r̄) pixels (deskewing.py). */
 export function deskewed(pixels, height, width) {
-  const total = Math.max(1, pixels.reduce((sum, pixel) => sum + pixel, 0));
+  const total = Math.max(
+    1,
+    pixels.reduce((sum, pixel) => sum + pixel, 0),
+  );
   const mean = (f) => {
     let sum = 0;
     for (let r = 0; r < height; r++) for (let c = 0; c < width; c++) sum += pixels[r * width + c] * f(r, c);
@@ -53,12 +56,18 @@ export function edgeMaps(x, height, width) {
   const slopeDown = across("smooth", down("slope", x), height);
   const steeper = slopeRight.map((right, p) => Math.abs(right) - Math.abs(slopeDown[p]));
   const diagonal = slopeRight.map(
-    (right, p) =>
-      Math.SQRT2 * Math.min(Math.abs(right), Math.abs(slopeDown[p])) * Math.sign(right * slopeDown[p]),
+    (right, p) => Math.SQRT2 * Math.min(Math.abs(right), Math.abs(slopeDown[p])) * Math.sign(right * slopeDown[p]),
   );
   const maps = new Float64Array(height * width);
   [steeper, steeper.map((v) => -v), diagonal, diagonal.map((v) => -v)].forEach((edges, quarter) => {
-    const halved = across("halve", down("halve", edges.map((v) => Math.max(v, 0))), height / 2);
+    const halved = across(
+      "halve",
+      down(
+        "halve",
+        edges.map((v) => Math.max(v, 0)),
+      ),
+      height / 2,
+    );
     const top = quarter < 2 ? 0 : height / 2;
     const left = quarter % 2 === 0 ? 0 : width / 2;
     for (let r = 0; r < height / 2; r++) {

@@ -84,9 +84,7 @@ const pictures = {
   }),
   W2delta2: tiles("W2delta2", "W2 δ2 of each hidden unit"),
   slope1: tiles("slope1", "φ′(z1) of each hidden unit"),
-  delta1: tiles("delta1", "δ1 of each hidden unit, the gradient of its bias", (j) =>
-    pick("b1", j, j),
-  ),
+  delta1: tiles("delta1", "δ1 of each hidden unit, the gradient of its bias", (j) => pick("b1", j, j)),
   "G3-x0": pixels("G3-x0", "x0", { colour: "ink" }),
   dW1: pixels("dW1", "gradient of the weights from each pixel", {
     says: pixelSays,
@@ -136,7 +134,9 @@ function frame() {
   const { params } = model;
   const trace = model.forward(x0);
   const target = y === null ? null : oneHot(y, C);
-  const deltas = target ? model.backward(trace, target) : { delta1: new Float64Array(K), delta2: new Float64Array(C) };
+  const deltas = target
+    ? model.backward(trace, target)
+    : { delta1: new Float64Array(K), delta2: new Float64Array(C) };
   drawForward(params, trace);
   drawBackward(params, trace, target, deltas);
   drawCheck(params, trace, target, deltas);
@@ -145,7 +145,7 @@ function frame() {
   performance.measure("frame", { start });
 }
 
-function drawForward({ W1, W2, b1 }, { x0, z1, x1, z2, x2 }) {
+function drawForward({ W1, W2 }, { x0, z1, x1, z2, x2 }) {
   const j = unitNow();
   draw("x0", x0, Math.max(1, largest(x0)));
   draw("z1", z1);
@@ -194,10 +194,21 @@ function drawBackward({ W2 }, trace, target, deltas) {
   shares.draw("share", target && share, limitOf(share));
   element("share-sum").innerHTML = math(
     "<munder><mo>∑</mo><mi>k</mi></munder>",
-    entry("w", 2, j, "k"), entry("δ", 2, "k"), mo("="), mn(short(back[j])), mo("="), slope("x", 1, j),
+    entry("w", 2, j, "k"),
+    entry("δ", 2, "k"),
+    mo("="),
+    mn(short(back[j])),
+    mo("="),
+    slope("x", 1, j),
   );
   element("share-slope").innerHTML = math(
-    entry("δ", 1, j), mo("="), factor(back[j]), mo("·"), factor(slopes[j]), mo("="), mn(short(delta1[j])),
+    entry("δ", 1, j),
+    mo("="),
+    factor(back[j]),
+    mo("·"),
+    factor(slopes[j]),
+    mo("="),
+    mn(short(delta1[j])),
   );
 
   draw("G3-x0", x0, Math.max(1, largest(x0)));
@@ -230,23 +241,23 @@ function drawCheck(params, trace, target, deltas) {
     math(slope(...of), mo("="), ...product) + (target ? math(...numbers, mo("="), mn(short(byHand))) : "");
 
   const difference = target ? centralDifference(params, trace.x0, target, model.phi, leaf, index) : 0;
-  const digits = digitsInCommon(byHand, difference);
-  element("check-by-hand").innerHTML = target ? marked(byHand, digits) : "–";
-  element("check-difference").innerHTML = target ? marked(difference, digits) : "–";
-  say("check-verdict", target ? verdict(digits) : "");
+  const common = digitsInCommon(byHand, difference);
+  element("check-by-hand").innerHTML = target ? marked(byHand, common) : "–";
+  element("check-difference").innerHTML = target ? marked(difference, common) : "–";
+  say("check-verdict", target ? verdict(common) : "");
 }
 
-function verdict(digits) {
-  if (digits === Infinity) return "They are equal.";
-  return `They agree in ${digits} ${digits === 1 ? "digit" : "digits"}.`;
+function verdict(common) {
+  if (common === Infinity) return "They are equal.";
+  return `They agree in ${common} ${common === 1 ? "digit" : "digits"}.`;
 }
 
 /** The number, so many of its significant digits marked. */
-function marked(value, digits) {
+function marked(value, common) {
   const text = long(value);
   const start = text.search(/[1-9]/);
   let end = Math.max(start, 0);
-  for (let left = digits; left > 0 && end < text.length && text[end] !== "e"; end++) {
+  for (let left = common; left > 0 && end < text.length && text[end] !== "e"; end++) {
     if (text[end] !== ".") left--;
   }
   return `<mark>${text.slice(0, end)}</mark>${text.slice(end)}`;
@@ -309,7 +320,7 @@ function sayEta() {
 
 /** What changes the weights: from before to after. */
 function learn(act) {
-  const lossNow = () => chosen.y === null ? null : squaredError(model.forward(chosen.x0).x2, oneHot(chosen.y, C));
+  const lossNow = () => (chosen.y === null ? null : squaredError(model.forward(chosen.x0).x2, oneHot(chosen.y, C)));
   const was = { loss: lossNow(), wrong };
   act();
   wrong = digits.mark(model.predictions(shown));
@@ -336,7 +347,10 @@ const paint = () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 
 if (height !== SIZE || width !== SIZE) element("draw").hidden = true; // predict too takes photos for 28x28 alone
-say("x0-says", `${height}×${width}${data.view.deskew ? ", made upright" : ""}${data.view.edges ? ", as edges" : ""}`);
+say(
+  "x0-says",
+  `${height}×${width}${data.view.deskew ? ", made upright" : ""}${data.view.edges ? ", as edges" : ""}`,
+);
 for (const place of document.getElementsByClassName("count")) place.textContent = digits.images.length;
 sayEta();
 showMost();

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxmlp.activations import ACTIVATIONS, as_pair
+from jaxmlp.explorer import formulas
 from jaxmlp.runs.storage import Network
 
 FOLDER = Path(__file__).parent
@@ -49,7 +50,7 @@ def page(network: Network, digits: Digits, name: str) -> str:
     """The HTML of a page about `network`, called `name`, whose inputs are as many as the digits' pixels."""
     (inputs, hidden), outputs = network.params.W1.shape, len(network.params.b2)
     phi = ",".join(dict.fromkeys(_names(network)))
-    return Template(_source("page.html")).substitute(
+    return Template(formulas.in_html(_source("page.html"))).substitute(
         title=escape(f"{name}: {inputs}-{hidden}-{outputs}, {phi.replace(',', ', ')}"),
         style=_source("style.css"),
         script=script(),

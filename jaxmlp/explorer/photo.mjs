@@ -52,7 +52,8 @@ function withoutCrumbs({ height, width, data }) {
     const name = masses.length;
     const found = [start];
     part[start] = name;
-    for (const p of found) { // grows while it is walked
+    for (const p of found) {
+      // grows while it is walked
       const row = Math.floor(p / width);
       const column = p % width;
       for (let r = Math.max(row - 1, 0); r <= Math.min(row + 1, height - 1); r++) {
@@ -119,7 +120,8 @@ function thickened(ink) {
   }
   const missing = (STROKE / BOX) * Math.max(ink.height, ink.width) - (2 * area) / outline;
   const reach = Math.max(0, rint(missing / 2));
-  const sweep = (p) => // the largest value of those that reach so far along a row
+  const sweep = (p) =>
+    // the largest value of those that reach so far along a row
     picture(p.height, p.width - 2 * reach, (r, c) => {
       let most = 0;
       for (let i = 0; i <= 2 * reach; i++) most = Math.max(most, p.data[r * p.width + c + i]);

@@ -18,8 +18,13 @@ export function long(value) {
   return text.replaceAll("-", "−");
 }
 
-const tag = (name) => (...children) => `<${name}>${children.join("")}</${name}>`;
-export const [mi, mn, mo, mrow, msup, msubsup, mfrac] = ["mi", "mn", "mo", "mrow", "msup", "msubsup", "mfrac"].map(tag);
+const tag =
+  (name) =>
+  (...children) =>
+    `<${name}>${children.join("")}</${name}>`;
+export const [mi, mn, mo, mrow, msup, msubsup, mfrac] = ["mi", "mn", "mo", "mrow", "msup", "msubsup", "mfrac"].map(
+  tag,
+);
 
 export const math = (...children) => `<math>${children.join("")}</math>`;
 const bracket = (sign) => `<mo stretchy="false">${sign}</mo>`;

@@ -22,7 +22,12 @@ const runs = {
     const trace = network.forward(W, vector(x0), pair);
     const deltas = network.backward(W, trace, vector(y), pair);
     const loss = network.loss(W, vector(x0), vector(y), pair);
-    return { trace: listed(trace), deltas: listed(deltas), gradient: listed(network.gradient(trace, deltas)), loss };
+    return {
+      trace: listed(trace),
+      deltas: listed(deltas),
+      gradient: listed(network.gradient(trace, deltas)),
+      loss,
+    };
   },
   steps({ params, x0, y, phi, eta, count }) {
     const pair = phi.map((name) => ACTIVATIONS[name]);
