@@ -166,6 +166,13 @@ function drawForward({ W1, W2 }, { x0, z1, x1, z2, x2 }) {
   say("prediction", argmax(x2));
 }
 
+/** Why the backward pass shows nothing, or next to nothing. */
+function hint(target, { x2 }, { delta2 }) {
+  if (!target) return "Say what it should have been, above: then there is an error to send back.";
+  if (squaredError(x2, target) < 0.1 || largest(delta2) > 1e-3) return "";
+  return "It is so sure that φ′ of its outputs is almost 0, and lets hardly any of the error back.";
+}
+
 function drawBackward({ W2 }, trace, target, deltas) {
   const { x0, z1, x1, z2, x2 } = trace;
   const { delta1, delta2 } = deltas;
@@ -173,7 +180,7 @@ function drawBackward({ W2 }, trace, target, deltas) {
   const outputSlopes = z2.map(model.phi[1].prime);
   const slopes = z1.map(model.phi[0].prime);
   const back = times(W2, delta2);
-  document.body.classList.toggle("waiting", !target);
+  say("hint", hint(target, trace, deltas));
 
   errors.draw("error", target && minus(x2, target), 1);
   errors.draw("slope", outputSlopes, limitOf(outputSlopes));

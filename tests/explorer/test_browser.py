@@ -254,15 +254,14 @@ def test_a_drawing_is_what_predict_makes_of_it_and_says_nothing_of_y(browser, fi
         draw(page, 5)
         settled(page)
         assert page.locator("#targets :checked").count() == 0
-        assert "waiting" in page.get_attribute("body", "class")
+        assert text(page, "#hint").startswith("Say what it should have been")
         assert page.locator("#one-step").is_disabled()
         drawing = pixels(page, "#drawing")
         image.fromarray(drawing).save(tmp_path / "drawing.png")
         shown = 255 - pixels(page, "#x0 canvas")[:, :, 0].astype(int)
         assert np.abs(shown - photos.read(tmp_path / "drawing.png")).max() <= 3
         meant(page, 5)
-        settled(page)
-        assert "waiting" not in page.get_attribute("body", "class")
+        assert not text(page, "#hint").startswith("Say")
         draw_more = page.locator("#drawing").bounding_box()
         page.mouse.click(draw_more["x"] + 20, draw_more["y"] + 20)
         assert page.locator("#targets :checked").count() == 1
@@ -381,6 +380,9 @@ def test_ten_drawn_digits_are_read(browser, tmp_path, pytestconfig):
             draw(page, digit)
             read.append(int(text(page, "#prediction")))
         assert sum(np.array(read) == np.arange(10)) >= 9
+        draw(page, 7)
+        meant(page, 2)
+        assert text(page, "#hint").startswith("It is so sure")
         draw(page, 3, turn=50)  # hard to read
         meant(page, 3)
         page.click("h1")
