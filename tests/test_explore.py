@@ -116,8 +116,8 @@ def test_a_set_without_images_of_the_networks_size_is_refused(copy, tmp_path):
 
 
 def test_a_wheel_holds_the_sources_of_the_page(tmp_path):
-    build = pytest.importorskip("hatchling.build", reason="expected hatchling, which builds a wheel, got none")
-    del build
+    pytest.importorskip("hatchling.build", reason="expected hatchling, which builds a wheel, got none")
+
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")

@@ -1,11 +1,13 @@
 // φ with its derivative: activations.py, on one number.
 
 const sigmoid = (z) => 1 / (1 + Math.exp(-z));
-const sigmoidPrime = (z) => sigmoid(z) * (1 - sigmoid(z));
+const sigmoidPrime = (z) => sigmoid(z) * sigmoid(-z); // 1 − σ(z) would lose its digits where z is large
+const tanhPrime = (z) => 4 * sigmoidPrime(2 * z);
 
+/** φ(z) = a tanh(bz). */
 const scaledTanh = (a, b) => ({
   phi: (z) => a * Math.tanh(b * z),
-  prime: (z) => a * b * (1 - Math.tanh(b * z) ** 2),
+  prime: (z) => a * b * tanhPrime(b * z),
 });
 
 export const ACTIVATIONS = {

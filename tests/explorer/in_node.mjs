@@ -6,8 +6,8 @@ import { pathToFileURL } from "node:url";
 
 const [folder, file] = process.argv.slice(2);
 const load = (name) => import(pathToFileURL(`${folder}/${name}.mjs`));
-const [arrays, { ACTIVATIONS }, network, differences, inputs, photo] = await Promise.all(
-  ["arrays", "activations", "network", "differences", "inputs", "photo"].map(load),
+const [arrays, { ACTIVATIONS }, network, differences, inputs, photo, model] = await Promise.all(
+  ["arrays", "activations", "network", "differences", "inputs", "photo", "model"].map(load),
 );
 
 const vector = (list) => Float64Array.from(list);
@@ -17,6 +17,7 @@ const listed = (named) =>
   Object.fromEntries(Object.entries(named).map(([name, value]) => [name, Array.from(arrays.numbers(value))]));
 
 const runs = {
+  activation: ({ phi, z }) => ["phi", "prime"].map((f) => z.map((value) => ACTIVATIONS[phi][f](value))),
   passes({ params, x0, y, phi }) {
     const [W, pair] = [parameters(params), phi.map((name) => ACTIVATIONS[name])];
     const trace = network.forward(W, vector(x0), pair);
@@ -46,6 +47,7 @@ const runs = {
       );
     return Object.fromEntries(Object.keys(W).map((leaf) => [leaf, of(leaf)]));
   },
+  units: ({ W2 }) => model.strongestUnits(matrix(W2)),
   inputs: ({ pixels, height, width, view }) =>
     Array.from(inputs.inputsOf(Uint8ClampedArray.from(pixels), height, width, view)),
   drawing: ({ ink, height, width }) => Array.from(photo.mnistForm({ height, width, data: vector(ink) })),

@@ -92,6 +92,14 @@ def compare_all(*arguments):
     compare_steps(*arguments)
 
 
+def test_activations_far_into_their_tails(tmp_path):
+    z = np.concatenate([np.linspace(-40, 40, 161), [-800.0, 800.0]])
+    results = node.run(tmp_path, *({"run": "activation", "phi": name, "z": z} for name in ACTIVATIONS))
+    for (name, activation), got in zip(ACTIVATIONS.items(), results, strict=True):
+        expected = [activation(jnp.asarray(z)), activation.prime(jnp.asarray(z))]
+        np.testing.assert_allclose(got, expected, rtol=1e-13, err_msg=name)
+
+
 def test_both_passes_for_every_pair_of_activations(tmp_path, digits):
     compare(tmp_path, digits, PAIRS)
 
@@ -110,6 +118,15 @@ def test_central_differences_on_every_entry(tmp_path, digits):
             np.testing.assert_allclose(got[name], np.ravel(array), rtol=0, atol=1e-7 * np.abs(array).max())
 
 
+def test_hidden_units_stand_in_the_reports_order(tmp_path):
+    plots = pytest.importorskip("jaxmlp.inspection.plots")
+    W2 = np.random.default_rng(0).normal(size=(150, 10))
+    W2[7] = W2[3]  # of equal ones the first
+    (units,) = node.run(tmp_path, {"run": "units", "W2": W2})
+    assert sorted(units) == list(range(150))
+    assert units[: plots.MAX_UNITS] == plots.strongest_units(W2).tolist()
+
+
 MUTANTS = {
     "the hidden φ′ dropped": (
         "network",
@@ -126,7 +143,7 @@ MUTANTS = {
     "η twice": ("network", "eta * dW", "eta * eta * dW"),
     "uphill": ("network", "value - eta", "value + eta"),
     "relu's slope at 0": ("activations", "z > 0 ? 1 : 0", "z >= 0 ? 1 : 0"),
-    "no slope of scaled tanh": ("activations", "a * b * (1", "a * (1"),
+    "no slope of scaled tanh": ("activations", "a * b * tanh", "a * tanh"),
     "a row too few": ("arrays", "i < W.rows; i++) {\n    if", "i < W.rows - 1; i++) {\n    if"),
 }
 

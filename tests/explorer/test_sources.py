@@ -1,4 +1,4 @@
-"""The project's notation as MathML."""
+"""What the page is made of: its notation as MathML, the equations, the modules."""
 
 import re
 
@@ -43,3 +43,10 @@ def test_every_equation_stands_on_the_page_once():
         }.items()
     )
     assert "[[" not in formulas.in_html(source)
+
+
+def test_every_module_is_on_the_page_after_those_that_it_imports():
+    assert sorted(page.MODULES) == sorted(file.stem for file in page.FOLDER.glob("*.mjs"))
+    for i, name in enumerate(page.MODULES):
+        imported = re.findall(r'from "\./(\w+)\.mjs"', (page.FOLDER / f"{name}.mjs").read_text())
+        assert set(imported) <= set(page.MODULES[:i])
