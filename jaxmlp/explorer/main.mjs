@@ -1,14 +1,14 @@
 // What is chosen, and one frame of it: forward, backward, every picture.
 
 import { argmax, column, hadamard, largest, minus, oneHot, outer, row, scaled, times } from "./arrays.mjs";
-import { centralDifference, digitsInCommon } from "./differences.mjs";
 import { squaredError } from "./network.mjs";
 import { inputsOf } from "./inputs.mjs";
 import { SIZE, mnistForm } from "./photo.mjs";
 import { Model, limitOf, strongestUnits } from "./model.mjs";
 import { palette } from "./colours.mjs";
-import { brackets, entry, factor, long, math, mi, mn, mo, short, slope } from "./words.mjs";
-import { Picture } from "./picture.mjs";
+import { brackets, entry, factor, math, mi, mn, mo, short, slope } from "./words.mjs";
+import { checked } from "./check.mjs";
+import { picturesOf } from "./pictures.mjs";
 import { Bars } from "./bars.mjs";
 import { Drawing } from "./drawing.mjs";
 import { Digits } from "./digits.mjs";
@@ -40,57 +40,17 @@ const change = (what) => {
   update();
 };
 
-// The pictures. Tiles stand in the report's order; a unit that one points at is shown, one that one clicks is kept.
-
-const tileColumns = Math.ceil(Math.sqrt(K));
-const point = (unit) => chosen.pointed !== unit && change({ pointed: unit });
-const keep = (unit) => change({ unit, pointed: null, byHand: true });
-const values = {}; // the last frame's, by the id of its picture
-const unitSays = (id) => (j) => `unit ${j}: ${short(values[id][j])}`;
-const tiles = (id, name, choose = keep) =>
-  new Picture(element(id), Math.ceil(K / tileColumns), tileColumns, {
-    cells: units,
-    name,
-    says: unitSays(id),
-    choose,
-    point,
-  });
-const pixels = (id, name, more = {}) => new Picture(element(id), height, width, { name, ...more });
+// The pictures and tables. A unit that one points at is shown; one that one clicks is kept.
 
 const unitNow = () => chosen.pointed ?? chosen.unit;
 const pick = (leaf, at, unit = unitNow()) => change({ weight: { leaf, at }, unit, pointed: null, byHand: true });
-const pixelSays = (pixel) => `pixel in row ${Math.floor(pixel / width)}, column ${pixel % width}`;
-
-const pictures = {
-  x0: pixels("x0", "x0, what the network gets", { colour: "ink" }),
-  z1: tiles("z1", "z1 of each hidden unit"),
-  x1: tiles("x1", "x1 of each hidden unit"),
-  "W1-in": pixels("W1-in", "weights of the unit from each pixel", {
-    says: pixelSays,
-    choose: (pixel) => pick("W1", pixel),
-  }),
-  "W2-out": new Picture(element("W2-out"), 1, C, {
-    name: "weights of the unit to each output",
-    says: (k) => `weight to output ${k}`,
-    choose: (k) => pick("W2", k),
-  }),
-  "G1-x1": new Picture(element("G1-x1"), 1, K, { cells: units, name: "x1" }),
-  "G1-delta2": new Picture(element("G1-delta2"), C, 1, { name: "δ2" }),
-  dW2: new Picture(element("dW2"), C, K, {
-    cells: Array.from({ length: K * C }, (_, cell) => units[cell % K] * C + Math.floor(cell / K)),
-    name: "gradient of the weights from each hidden unit to each output",
-    says: (index) => `weight from unit ${Math.floor(index / C)} to output ${index % C}`,
-    choose: (index) => pick("W2", index % C, Math.floor(index / C)),
-  }),
-  W2delta2: tiles("W2delta2", "W2 δ2 of each hidden unit"),
-  slope1: tiles("slope1", "φ′(z1) of each hidden unit"),
-  delta1: tiles("delta1", "δ1 of each hidden unit, the gradient of its bias", (j) => pick("b1", j, j)),
-  "G3-x0": pixels("G3-x0", "x0", { colour: "ink" }),
-  dW1: pixels("dW1", "gradient of the weights from each pixel", {
-    says: pixelSays,
-    choose: (pixel) => pick("W1", pixel),
-  }),
-};
+const values = {}; // the last frame's, by the id of its picture
+const pictures = picturesOf(data, units, {
+  keep: (unit) => change({ unit, pointed: null, byHand: true }),
+  point: (unit) => chosen.pointed !== unit && change({ pointed: unit }),
+  pick,
+  says: (id, j) => `unit ${j}: ${short(values[id][j])}`,
+});
 element("G3-delta1").style.setProperty("--columns", width);
 element("G3-delta1").style.setProperty("--rows", height);
 element("W2-ticks").innerHTML = Array.from({ length: C }, (_, k) => `<span>${k}</span>`).join("");
@@ -169,7 +129,10 @@ function drawForward({ W1, W2 }, { x0, z1, x1, z2, x2 }) {
 /** Why the backward pass shows nothing, or next to nothing. */
 function hint(target, { x2 }, { delta2 }) {
   if (!target) return "Say what it should have been, above: then there is an error to send back.";
-  if (squaredError(x2, target) < 0.1 || largest(delta2) > 1e-3) return "";
+  const loss = squaredError(x2, target);
+  if (!Number.isFinite(loss))
+    return "That was too far: the weights are no numbers any more. Undo, and make η smaller.";
+  if (loss < 0.1 || largest(delta2) > 1e-3) return "";
   return "It is so sure that φ′ of its outputs is almost 0, and lets hardly any of the error back.";
 }
 
@@ -232,42 +195,11 @@ function drawCheck(params, trace, target, deltas) {
   pictures.dW1.mark(leaf === "W1" ? at : null);
   pictures["W2-out"].mark(leaf === "W2" ? at : null);
   pictures.dW2.mark(leaf === "W2" ? j * C + at : null);
-  const { index, of, left, right } = {
-    W1: { index: at * K + j, of: ["w", 1, at, j], left: ["x", 0, at], right: ["δ", 1, j] },
-    b1: { index: j, of: ["b", 1, j], right: ["δ", 1, j] },
-    W2: { index: j * C + at, of: ["w", 2, j, at], left: ["x", 1, j], right: ["δ", 2, at] },
-    b2: { index: at, of: ["b", 2, at], right: ["δ", 2, at] },
-  }[leaf];
-  const layer = right[1];
-  const delta = (layer === 1 ? deltas.delta1 : deltas.delta2)[right[2]];
-  const input = left ? (layer === 1 ? trace.x0 : trace.x1)[left[2]] : 1;
-  const byHand = input * delta;
-  const product = left ? [entry(...left), mo("·"), entry(...right)] : [entry(...right)];
-  const numbers = left ? [mo("="), factor(input), mo("·"), factor(delta)] : [];
-  element("check-equation").innerHTML =
-    math(slope(...of), mo("="), ...product) + (target ? math(...numbers, mo("="), mn(short(byHand))) : "");
-
-  const difference = target ? centralDifference(params, trace.x0, target, model.phi, leaf, index) : 0;
-  const common = digitsInCommon(byHand, difference);
-  element("check-by-hand").innerHTML = target ? marked(byHand, common) : "–";
-  element("check-difference").innerHTML = target ? marked(difference, common) : "–";
-  say("check-verdict", target ? verdict(common) : "");
-}
-
-function verdict(common) {
-  if (common === Infinity) return "They are equal.";
-  return `They agree in ${common} ${common === 1 ? "digit" : "digits"}.`;
-}
-
-/** The number, so many of its significant digits marked. */
-function marked(value, common) {
-  const text = long(value);
-  const start = text.search(/[1-9]/);
-  let end = Math.max(start, 0);
-  for (let left = common; left > 0 && end < text.length && text[end] !== "e"; end++) {
-    if (text[end] !== ".") left--;
-  }
-  return `<mark>${text.slice(0, end)}</mark>${text.slice(end)}`;
+  const said = checked(chosen.weight, j, params, trace, deltas, target, model.phi);
+  element("check-equation").innerHTML = said.equation;
+  element("check-by-hand").innerHTML = said.byHand;
+  element("check-difference").innerHTML = said.difference;
+  say("check-verdict", said.verdict);
 }
 
 function drawResults({ x2 }, target) {

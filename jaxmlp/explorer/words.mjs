@@ -3,6 +3,7 @@
 /** Three significant digits, a real minus sign, no more than seven characters. */
 export function short(value) {
   if (value === 0) return "0";
+  if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   let text = size.toPrecision(3);
   if (size < 1e-3 || size >= 1e4) {

@@ -365,6 +365,13 @@ def test_inputs_of_every_kind(browser, edges_run, few_digits, tmp_path):
             page.click("#one-step")
             assert "→" in text(page, "#loss-change")
             assert text(page, "#x0-says") == "20×16"
+            if phi is ACTIVATIONS["identity"]:
+                page.locator("#eta").press("End")
+                for _ in range(30):
+                    page.click("#ten-steps")
+                assert text(page, "#hint").startswith("That was too far")
+                page.click("#reset")
+                assert text(page, "#hint") == ""
 
 
 def test_ten_drawn_digits_are_read(browser, tmp_path, pytestconfig):
