@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ import jaxmlp
 from jaxmlp.data import datasets
 from jaxmlp.inspection import scoring
 from jaxmlp.runs import storage
+from shell import assert_one_line, run
 
 ROOT = Path(__file__).parents[1]
 
 
-def explore(*arguments):
-    command = [sys.executable, "-m", "jaxmlp.explore", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def explore(call):
+    return partial(call, "explore")
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def array(text, dtype):
 
 
 def test_a_page_holds_the_network_and_fifty_test_digits(copy, few_digits):
-    done = explore(copy)
+    done = run("explore", copy)
     file = copy / "explore.html"
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{file}\n", "")
     data, network, test = data_of(file), storage.newest(copy)[1], datasets.load(few_digits).test
@@ -65,7 +67,7 @@ def test_a_page_holds_the_network_and_fifty_test_digits(copy, few_digits):
     assert np.bincount(others).min() >= 3
 
 
-def test_a_page_is_whole_in_itself_and_safe_whatever_its_run_is_called(copy):
+def test_a_page_is_whole_in_itself_and_safe_whatever_its_run_is_called(explore, copy):
     explore(copy, f"--out={copy / 'page.html'}")
     text = (copy / "page.html").read_text()
     assert "<title>a &lt;copy&gt;: 784-12-10, relu, sigmoid</title>" in text
@@ -75,7 +77,7 @@ def test_a_page_is_whole_in_itself_and_safe_whatever_its_run_is_called(copy):
     assert text.count("</script>") == 2
 
 
-def test_a_checkpoint_alone_and_upright_edges(copy, edges_run, few_digits, tmp_path):
+def test_a_checkpoint_alone_and_upright_edges(explore, copy, edges_run, few_digits, tmp_path):
     done = explore(f"--checkpoint={copy / 'best.npz'}", f"--data_dir={few_digits}", f"--out={tmp_path / 'b.html'}")
     assert (done.stdout, done.stderr) == (f"{tmp_path / 'b.html'}\n", "")
     assert "<title>best: " in (tmp_path / "b.html").read_text()
@@ -83,7 +85,7 @@ def test_a_checkpoint_alone_and_upright_edges(copy, edges_run, few_digits, tmp_p
     assert data_of(tmp_path / "e.html")["view"] == {"deskew": True, "edges": True}
 
 
-def test_a_mistake_is_one_line_and_an_exit_code(copy, tmp_path):
+def test_a_mistake_is_one_line_and_an_exit_code(explore, copy, tmp_path):
     empty = tmp_path / "run"
     empty.mkdir()
     (empty / "config.json").write_text('{"config": {}, "data": {}, "environment": {}}')
@@ -91,28 +93,25 @@ def test_a_mistake_is_one_line_and_an_exit_code(copy, tmp_path):
         ([], 1, "error: --run_dir: expected a run directory, or --checkpoint and a file, got neither"),
         ([copy, "--out=/none/page.html"], 2, "error: /none/page.html: expected"),
         ([copy, f"--out={tmp_path}"], 2, f"error: {tmp_path}: expected"),
+        ([copy, copy], 1, f"error: expected one run directory, got '{copy}' as well"),
         ([empty], 2, f"error: {empty}: expected a run that has saved an epoch, got none saved yet"),
         ([tmp_path], 2, f"error: {tmp_path}: expected a run directory, got no config.json"),
         ([f"--checkpoint={copy / 'flags.txt'}"], 2, f"error: {copy / 'flags.txt'}: expected"),
         ([copy, f"--data_dir={tmp_path}"], 2, f"error: {tmp_path}/train-images-idx3-ubyte: expected"),
     ):
-        done = explore(*arguments)
-        assert (done.returncode, done.stdout) == (code, "")
-        assert done.stderr.startswith(line)
-        assert done.stderr.count("\n") == 1
+        assert_one_line(explore(*arguments), code, line)
         assert not list(tmp_path.rglob("*.html"))
 
 
-def test_a_set_without_images_of_the_networks_size_is_refused(copy, tmp_path):
+def test_a_set_without_images_of_the_networks_size_is_refused(explore, copy, tmp_path):
     for name, shape in (("train-images-idx3", (12, 5, 4)), ("t10k-images-idx3", (4, 5, 4))):
         header = bytes([0, 0, 8, 3]) + b"".join(length.to_bytes(4, "big") for length in shape)
         (tmp_path / f"{name}-ubyte").write_bytes(header + bytes(np.prod(shape)))
     for name, labels in (("train-labels-idx1", bytes([0, 1] * 6)), ("t10k-labels-idx1", bytes(4))):
         header = bytes([0, 0, 8, 1]) + len(labels).to_bytes(4, "big")
         (tmp_path / f"{name}-ubyte").write_bytes(header + labels)
-    done = explore(copy, f"--data_dir={tmp_path}")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {tmp_path}: expected images of 784 pixels, one for each input, got 5x4\n"
+    line = f"error: {tmp_path}: expected images of 784 pixels, one for each input, got 5x4\n"
+    assert_one_line(explore(copy, f"--data_dir={tmp_path}"), 2, line)
 
 
 def test_a_wheel_holds_the_sources_of_the_page(tmp_path):
