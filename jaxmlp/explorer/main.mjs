@@ -53,6 +53,7 @@ const pictures = picturesOf(data, units, {
 });
 element("G3-delta1").style.setProperty("--columns", width);
 element("G3-delta1").style.setProperty("--rows", height);
+element("W2-ticks").hidden = C > 20; // as in the report: more have no room for their numbers
 element("W2-ticks").innerHTML = Array.from({ length: C }, (_, k) => `<span>${k}</span>`).join("");
 
 const outputs = new Bars(element("outputs"), C, ["z2", "x2"]);

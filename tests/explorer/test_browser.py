@@ -348,6 +348,9 @@ def test_a_page_is_small_and_a_frame_short(browser, few_digits, tmp_path, hidden
         assert np.quantile(frames, 0.25) < limit  # the quickest quarter: other processes have their turns too
 
 
+SIZES = [(1, 3), (2, 47), (3, 3), (5, 4), (1, 10), (30, 3)]  # K, C
+
+
 def test_inputs_of_every_kind(browser, edges_run, few_digits, tmp_path):
     """Upright edges, a set of other images and classes, every activation of the output."""
     with opened(browser, written(storage.newest(edges_run)[1], few_digits, tmp_path)) as page:
@@ -357,10 +360,12 @@ def test_inputs_of_every_kind(browser, edges_run, few_digits, tmp_path):
     test = datasets.load(few_digits).test
     images, labels = test.images[:8, 4:24, 6:22], test.labels[:8] % 3
     digits = Digits(images, labels, range(8), 2)
-    for phi in ACTIVATIONS.values():
-        network = Network(init(jax.random.key(1), 320, 1, 3), phi, View())
+    for phi, (hidden, outputs) in zip(ACTIVATIONS.values(), SIZES, strict=True):
+        network = Network(init(jax.random.key(1), 320, hidden, outputs), (phi, phi), View())
         (tmp_path / "other.html").write_text(page_of(network, digits, "other"))
-        with opened(browser, tmp_path / "other.html") as page:
+        with opened(browser, tmp_path / "other.html", PHONE) as page:
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+            assert page.locator("#outputs tr").count() == outputs
             assert not page.locator("#drawing").is_visible()
             page.click("#one-step")
             assert "→" in text(page, "#loss-change")
