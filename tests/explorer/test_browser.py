@@ -379,6 +379,7 @@ def test_inputs_of_every_kind(browser, edges_run, few_digits, tmp_path):
                 assert text(page, "#hint") == ""
 
 
+@pytest.mark.slow
 def test_ten_drawn_digits_are_read(browser, tmp_path, pytestconfig):
     """At least nine of them, by the network of the recipe lecun300_distorted."""
     image = pytest.importorskip("PIL.Image")

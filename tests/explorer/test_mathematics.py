@@ -119,12 +119,12 @@ def test_central_differences_on_every_entry(tmp_path, digits):
 
 
 def test_hidden_units_stand_in_the_reports_order(tmp_path):
-    plots = pytest.importorskip("jaxmlp.inspection.plots")
+    report = pytest.importorskip("jaxmlp.inspection.units")
     W2 = np.random.default_rng(0).normal(size=(150, 10))
     W2[7] = W2[3]  # of equal ones the first
-    (units,) = node.run(tmp_path, {"run": "units", "W2": W2})
-    assert sorted(units) == list(range(150))
-    assert units[: plots.MAX_UNITS] == plots.strongest_units(W2).tolist()
+    (order,) = node.run(tmp_path, {"run": "units", "W2": W2})
+    assert sorted(order) == list(range(150))
+    assert order[: report.SHOWN] == report.strongest(W2).tolist()
 
 
 MUTANTS = {
