@@ -8,6 +8,7 @@ COMMANDS = {
     "evaluate": "errors, confusion matrix and worst mistakes of a run, or of a committee of runs",
     "predict": "the digit that a photo shows",
     "report": "pictures of a run on one HTML page",
+    "explore": "a page on which one draws a digit and watches the backward pass",
     "gradcheck": "a gradient derived by hand against autodiff, yours or ours",
 }
 

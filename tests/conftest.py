@@ -111,3 +111,4 @@ def call(monkeypatch, capsys):
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=3, help="how often tests/test_kill.py kills its run")
+    parser.addoption("--picture", help="the file to which tests/explorer/test_browser.py draws README's picture")

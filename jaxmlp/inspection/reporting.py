@@ -10,9 +10,9 @@ from jaxmlp.inspection.markup import Content, table, tag
 from jaxmlp.inspection.page import Section, page
 from jaxmlp.runs import files, run_directory
 from jaxmlp.runs.run import Run, read_run
+from jaxmlp.runs.run_directory import EXPLORER
 
 FOLDER, PAGE, COMPARISON = "report", "index.html", "comparison.html"
-EXPLORER = "explore.html"  # in the run directory, if somebody has made it
 WORST = 12
 
 

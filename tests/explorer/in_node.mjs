@@ -1,0 +1,57 @@
+// Runs the page's modules, in the folder of the first argument, on the cases in a JSON file, the second; prints what
+// each computed. test_mathematics.py and test_shown.py compare that with the program.
+
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+
+const [folder, file] = process.argv.slice(2);
+const load = (name) => import(pathToFileURL(`${folder}/${name}.mjs`));
+const [arrays, { ACTIVATIONS }, network, differences, inputs, photo, model] = await Promise.all(
+  ["arrays", "activations", "network", "differences", "inputs", "photo", "model"].map(load),
+);
+
+const vector = (list) => Float64Array.from(list);
+const matrix = (rows) => new arrays.Matrix(rows.length, rows[0].length, vector(rows.flat()));
+const parameters = ({ W1, b1, W2, b2 }) => ({ W1: matrix(W1), b1: vector(b1), W2: matrix(W2), b2: vector(b2) });
+const listed = (named) =>
+  Object.fromEntries(Object.entries(named).map(([name, value]) => [name, Array.from(arrays.numbers(value))]));
+
+const runs = {
+  activation: ({ phi, z }) => ["phi", "prime"].map((f) => z.map((value) => ACTIVATIONS[phi][f](value))),
+  passes({ params, x0, y, phi }) {
+    const [W, pair] = [parameters(params), phi.map((name) => ACTIVATIONS[name])];
+    const trace = network.forward(W, vector(x0), pair);
+    const deltas = network.backward(W, trace, vector(y), pair);
+    const loss = network.loss(W, vector(x0), vector(y), pair);
+    return {
+      trace: listed(trace),
+      deltas: listed(deltas),
+      gradient: listed(network.gradient(trace, deltas)),
+      loss,
+    };
+  },
+  steps({ params, x0, y, phi, eta, count }) {
+    const pair = phi.map((name) => ACTIVATIONS[name]);
+    let W = parameters(params);
+    for (let n = 0; n < count; n++) {
+      const trace = network.forward(W, vector(x0), pair);
+      W = network.step(W, network.gradient(trace, network.backward(W, trace, vector(y), pair)), eta);
+    }
+    return listed(W);
+  },
+  differences({ params, x0, y, phi }) {
+    const [W, pair] = [parameters(params), phi.map((name) => ACTIVATIONS[name])];
+    const of = (leaf) =>
+      Array.from(arrays.numbers(W[leaf]), (_, index) =>
+        differences.centralDifference(W, vector(x0), vector(y), pair, leaf, index),
+      );
+    return Object.fromEntries(Object.keys(W).map((leaf) => [leaf, of(leaf)]));
+  },
+  units: ({ W2 }) => model.strongestUnits(matrix(W2)),
+  inputs: ({ pixels, height, width, view }) =>
+    Array.from(inputs.inputsOf(Uint8ClampedArray.from(pixels), height, width, view)),
+  drawing: ({ ink, height, width }) => Array.from(photo.mnistForm({ height, width, data: vector(ink) })),
+};
+
+const cases = JSON.parse(readFileSync(file, "utf8"));
+console.log(JSON.stringify(cases.map(({ run, ...given }) => runs[run](given))));
