@@ -62,7 +62,7 @@ def gradient(trace: Trace, deltas: Deltas) -> Params:
 
 @jit_phi
 def loss_and_gradient(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> tuple[jax.Array, Params]:
-    """(mean loss, mean gradient) of the batch: what `jax.value_and_grad(batch.loss)` returns, by hand."""
+    """(mean loss, a scalar; mean gradient) of the batch: what `jax.value_and_grad(batch.loss)` returns, by hand."""
     trace = forward(params, x, phi)
     deltas = backward(params, trace, y, phi)
     return mean_loss(trace, y), gradient(trace, deltas)
@@ -89,7 +89,7 @@ class Passes:
 
 @jit_phi
 def passes(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> Passes:
-    """F1 to B2 of every example, with what they were computed from."""
+    """F1 to B2 of every example of x (n, D) and y (n, C), with what they were computed from."""
     trace = forward(params, x, phi)
     return Passes(params, trace, backward(params, trace, y, phi), y, phi)
 

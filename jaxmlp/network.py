@@ -44,7 +44,7 @@ class Deltas(NamedTuple):
 
 
 def init(key: jax.Array, inputs: int = 784, hidden: int = 30, outputs: int = 10) -> Params:
-    """Normal weights of mean 0 and variance 1/fan-in, biases 0, in JAX's default float dtype.
+    """Normal weights (D, K) and (K, C) of mean 0 and variance 1/fan-in, biases 0, in JAX's default float dtype.
 
     Raises ValueError for a size below 1.
     """
@@ -60,7 +60,7 @@ def scaled(normal1: Any, normal2: Any) -> Params:
 
 
 def forward(params: Params, x0: jax.Array, phi: Phi = sigmoid) -> Trace:
-    """F1 to F4: the prediction x2 of x0, with all that the backward pass needs."""
+    """F1 to F4: the prediction x2 of x0, (D,), with all that the backward pass needs."""
     check_inputs(params, x0)
     W1, b1, W2, b2 = params
     phi1, phi2 = as_pair(phi)
@@ -83,7 +83,7 @@ def loss(params: Params, x0: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> jax
 
 
 def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> Deltas:
-    """B1 and B2: the derivatives of L with respect to z2, then z1. `trace` is that of the same params and phi."""
+    """B1 and B2: the derivatives of L by z2, then z1. y is (C,), `trace` that of the same params and phi."""
     check_trace(params, trace, y)
     x0, z1, x1, z2, x2 = trace
     phi1, phi2 = as_pair(phi)

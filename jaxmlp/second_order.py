@@ -35,7 +35,7 @@ from jaxmlp.network import Deltas, Params, Trace
 
 
 def hessian_h(params: Params, trace: Trace, deltas: Deltas, y: jax.Array, phi: Phi = sigmoid) -> Deltas:
-    """H2 and H1: (h1, h2), the diagonals of ∂²L/∂z1² and ∂²L/∂z2², in the place of the deltas."""
+    """H2 and H1: (h1, h2), (K,) and (C,), the diagonals of ∂²L/∂z1² and ∂²L/∂z2², in the place of the deltas."""
     x0, z1, x1, z2, x2 = trace
     W2, delta2 = params.W2, deltas.delta2
     phi1, phi2 = as_pair(phi)
@@ -63,7 +63,7 @@ def output_jacobian(params: Params, trace: Trace, phi: Phi = sigmoid) -> jax.Arr
 def r_forward(
     params: Params, trace: Trace, v: Params, phi: Phi = sigmoid
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """R{z1}, R{x1} and R{z2} along v."""
+    """R{z1} and R{x1}, both (K,), and R{z2}, (C,), along v."""
     V1, v1, V2, v2 = v
     x0, z1, x1, z2, x2 = trace
     phi1, phi2 = as_pair(phi)
@@ -76,7 +76,7 @@ def r_forward(
 def r_gradient(
     params: Params, trace: Trace, deltas: Deltas, y: jax.Array, v: Params, phi: Phi = sigmoid
 ) -> tuple[jax.Array, Deltas]:
-    """R{x1} and (R{δ1}, R{δ2}) along v: what R{G1} to R{G4} are outer products of."""
+    """R{x1}, (K,), and (R{δ1}, R{δ2}) along v: what R{G1} to R{G4} are outer products of."""
     x0, z1, x1, z2, x2 = trace
     W2, V2, delta2 = params.W2, v.W2, deltas.delta2
     phi1, phi2 = as_pair(phi)

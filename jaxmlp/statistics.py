@@ -118,7 +118,7 @@ def clipped_gradient(passes: Passes, max_norm: jax.Array | float) -> Params:
 
 @jax.jit
 def clipped_deltas(passes: Passes, max_norm: jax.Array | float) -> Deltas:
-    """The deltas of the clipped gradients: δ_n min(1, c/‖g_n‖), for g_n is linear in them. Cost n(D + 2K + C)."""
+    """The deltas of the clipped gradients: δ_n min(1, c/‖g_n‖), for g_n is linear in them. c is a scalar."""
     norms = gradient_norms(passes)
     max_norm = jnp.maximum(jnp.asarray(max_norm, norms.dtype), 0)
     check_array("max_norm", max_norm, ())

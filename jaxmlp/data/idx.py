@@ -60,7 +60,7 @@ def read_shape(path: str | Path, ndim: int) -> tuple[int, ...]:
 
 
 def sha256(array: npt.NDArray[np.uint8]) -> str:
-    """SHA-256, in hexadecimal, of the plain IDX file that holds `array`, header included."""
+    """SHA-256, in hexadecimal, of the plain IDX file that holds `array`, of any shape, header included."""
     digest = hashlib.sha256(struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape))
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -124,7 +124,10 @@ def check(
     differences: bool = False,
     tolerance: float | None = None,
 ) -> None:
-    """`compare` for a test suite: raises AssertionError that names the worst leaf and entry, above the table."""
+    """`compare` for a test suite: raises AssertionError that names the worst leaf and entry, above the table.
+
+    Raises ValueError where `compare` does.
+    """
     report = compare(loss, gradient, params, *data, differences=differences, tolerance=tolerance)
     if not report.ok:
         leaf = report.worst

@@ -84,7 +84,7 @@ def displacement(key: jax.Array, shape: tuple[int, ...], distortion: Distortion)
 
 
 def noise(key: jax.Array, shape: tuple[int, ...]) -> Displacement:
-    """Two independent fields, uniform on (−1, 1): on the midpoints of its 2⁸ equal cells.
+    """Two independent fields (n, H, W), uniform on (−1, 1): on the midpoints of its 2⁸ equal cells.
 
     Four cells share 32 random bits, which are the dearest part of a distortion on a CPU.
     """
@@ -123,7 +123,7 @@ def smoothing_matrix(length: int, sigma: float) -> np.ndarray:
 
 
 def affine(key: jax.Array, shape: tuple[int, ...], distortion: Distortion) -> Displacement:
-    """The displacement that scales an image about its centre, then shears, rotates and shifts it."""
+    """The displacement, of `shape` (n, H, W), that scales about the centre, then shears, rotates and shifts."""
     n, height, width = shape
     u = jax.random.uniform(key, (6, n, 1, 1), jnp.float32, -1, 1)
     angle = radians(distortion.rotation) * u[0]

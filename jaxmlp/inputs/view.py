@@ -80,7 +80,7 @@ class View:
         return next((t.ink for _, t in reversed(list(self._transforms())) if t.ink), "Ink")
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """For a checkpoint."""
+        """For a checkpoint: a scalar for each transform, whether it is on."""
         return {f.name: np.asarray(getattr(self, f.name)) for f in fields(View)}
 
     @classmethod

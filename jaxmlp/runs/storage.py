@@ -63,7 +63,7 @@ def load(path: str | Path) -> tuple[Params, Phi]:
 
 
 def read(path: Path) -> Network:
-    """What `load` reads, whole and without its warning."""
+    """What `load` reads, whole and without its warning. Raises RunError, CheckpointError."""
     return newest(path)[1] if path.is_dir() else unpacked(path, checkpoint.load(path))
 
 

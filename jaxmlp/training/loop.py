@@ -147,12 +147,12 @@ def first_params(seed: int, inputs: int, hidden: int, outputs: int) -> Params:
 
 
 def order(seed: int, epoch: int, n: int) -> np.ndarray:
-    """The order in which epoch number `epoch` sees its n examples."""
+    """The order, (n,), in which epoch number `epoch` sees its n examples."""
     return np.random.default_rng([seed, 1 + epoch]).permutation(n).astype(np.int32)
 
 
 def noise_key(seed: int, epoch: int) -> jax.Array:
-    """The key of the epoch's distortions, mixtures and dropout."""
+    """The key, a scalar, of the epoch's distortions, mixtures and dropout."""
     key: jax.Array = jax.random.wrap_key_data(
         jax.device_put(np.array([seed, epoch], np.uint32)), impl="threefry2x32"
     )

@@ -130,7 +130,7 @@ class Schedule(NamedTuple):
     cosine: bool = False
 
     def learning_rates(self, steps: np.ndarray) -> np.ndarray:
-        """η at these steps, float32; depends on the step number alone, so a resumed run sees the same."""
+        """η at these steps (n,), float32; depends on the step number alone, so a resumed run sees the same."""
         up = (steps + 1) / max(self.warmup, 1)
         progress = (steps - self.warmup) / max(self.total - self.warmup, 1)
         down = (1 + np.cos(np.pi * progress)) / 2 if self.cosine else np.ones(len(steps))

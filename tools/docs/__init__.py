@@ -1,1 +1,1 @@
-"""The API page: pdoc over the public modules, with the equations as MathML. No page asks the network for anything."""
+"""The API page: pdoc over the public modules, with the equations as MathML. It needs no network to be read."""

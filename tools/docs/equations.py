@@ -1,7 +1,7 @@
 """The equations, read from where they are told, as MathML.
 
-Those of the network are the rows of the README's table, those of the second derivatives stand in second_order.py. They
-are written in Unicode, which becomes LaTeX here, and latex2mathml makes MathML of that.
+Those of the network are the rows of the README's table, those of the second derivatives stand in second_order.py.
+They are written in Unicode, which becomes LaTeX here, and latex2mathml makes MathML of that.
 """
 
 import re

@@ -11,6 +11,7 @@ import jax
 from markupsafe import Markup
 from pdoc import doc, render
 
+from jaxmlp.activations import ACTIVATIONS, Activation
 from tools.docs import equations
 
 # What other people's code may import, in the order in which one reads it.
@@ -46,14 +47,26 @@ def build(folder: Path) -> Path:
         "jaxmlp.second_order": equations.of_the_second_derivatives(),
     }
     render.configure(docformat="markdown", template_directory=Path(__file__).parent / "templates")
-    jax.Array.__qualname__ = "Array"  # as one writes it; it is jaxlib._jax.Array
+    _name_as_one_writes()
     modules = {name: doc.Module.from_name(name) for name in PUBLIC}
-    pages = {name.replace(".", "/") + ".html": render.html_module(module, modules) for name, module in modules.items()}
-    pages |= {"index.html": render.html_index(modules), "search.js": render.search_index(modules)}
+    pages = {"index.html": render.html_index(modules), "search.js": render.search_index(modules)}
+    for name, module in modules.items():
+        pages[name.replace(".", "/") + ".html"] = render.html_module(module, modules)
     for name, text in pages.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     return folder / "index.html"
+
+
+def _name_as_one_writes() -> None:
+    """So that a signature says jax.Array, not jaxlib._jax.Array, and sigmoid, not an object at an address."""
+    names = {activation: name for name, activation in ACTIVATIONS.items()}
+
+    def name(activation: Activation) -> str:
+        return names[activation]
+
+    jax.Array.__qualname__ = "Array"
+    Activation.__repr__ = name  # type: ignore[method-assign,assignment]
 
 
 def _mathml(equation: str) -> Markup:
