@@ -270,7 +270,7 @@ def _leaf(number: int, name: str, p: Entries, leaf: Judged, scene: Scene) -> Lea
     if number >= 0 and code == MISMATCH:
         mistake = diagnosis.of_entries(number, evidence, codes == MISMATCH, p, leaf.tolerance, scene)
     remark = leaf.remarks.get(index, "")
-    if number >= 0 and leaf.nearby is not None and code == TOO_SMALL:
+    if number >= 0 and leaf.nearby is not None and code == TOO_SMALL and not remark:
         there, off = leaf.nearby
         mistake = diagnosis.of_entries(number, there, off == MISMATCH, p, leaf.tolerance, scene)
         remark = "and nearby it is off"
