@@ -6,6 +6,7 @@
 `python -m jaxmlp.gradcheck` checks our own gradient for every pair of activations. Re-exports only.
 """
 
-from jaxmlp.gradcheck.compare import DIFFERENCES_TOLERANCE, TOLERANCES, Leaf, Report, check, compare
+from jaxmlp.gradcheck.compare import DIFFERENCES_TOLERANCE, TOLERANCE, check, compare
+from jaxmlp.gradcheck.report import Leaf, Mistake, Report
 
-__all__ = ["DIFFERENCES_TOLERANCE", "TOLERANCES", "Leaf", "Report", "check", "compare"]
+__all__ = ["DIFFERENCES_TOLERANCE", "TOLERANCE", "Leaf", "Mistake", "Report", "check", "compare"]

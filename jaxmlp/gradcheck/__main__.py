@@ -1,97 +1,102 @@
-"""python -m jaxmlp.gradcheck: our own gradient, for every pair of activations and both dtypes.
+"""python -m jaxmlp.gradcheck [LOSS GRADIENT --args ARGS]: a gradient checked from the shell."""
 
-Checks an installation, and a jaxlib. The exit code is 1 on a mismatch or wrong arguments, else 0.
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from jaxmlp.gradcheck.compare import compare
+from jaxmlp.gradcheck.own import check_own
+from jaxmlp.gradcheck.verdicts import MISMATCH, OK, TOO_SMALL
+
+RIGHT, WRONG, COULD_NOT_TELL = 0, 1, 2
+EXIT_CODES = {OK: RIGHT, MISMATCH: WRONG, TOO_SMALL: COULD_NOT_TELL}
+
+DESCRIPTION = """\
+Checks a gradient that somebody derived by hand against jax.grad. Functions are named module:name; a module is found
+in the folder where the command runs. Without arguments: our own gradient, for every pair of activations and both
+dtypes.
+"""
+EPILOG = """\
+exit codes: 0 right; 1 a mismatch, or wrong arguments; 2 could not tell: an entry is too small beside its rounding.
+example: python -m jaxmlp.gradcheck model:loss model:gradient --args model:make_args
 """
 
-import itertools
-import sys
-from collections.abc import Iterator, Sequence
-from typing import Any
 
-import jax
-import jax.numpy as jnp
-import jaxlib.version
-import numpy as np
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
 
-from jaxmlp import batch
-from jaxmlp.activations import ACTIVATIONS
-from jaxmlp.gradcheck.compare import TOLERANCES, Leaf, Report, differences_report, leaf_on, report_on
-from jaxmlp.network import Params
+
+def parser() -> Parser:
+    made = Parser(
+        "python -m jaxmlp.gradcheck",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("loss", nargs="?", help="module:name of loss(params, *data), a scalar")
+    made.add_argument("gradient", nargs="?", help="module:name of gradient(params, *data), like params")
+    made.add_argument("--args", help="module:name of a function that takes nothing and returns (params, *data)")
+    made.add_argument("--vector", help="module:name of one that returns v: GRADIENT(params, v, *data) is Hv")
+    made.add_argument("--differences", action="store_true", help="against central differences, not jax.grad")
+    made.add_argument("--own_dtype", action="store_true", help="judge the rounding in the dtype of the arguments")
+    made.add_argument("--tolerance", type=float, help="relative, for every entry")
+    made.add_argument("--entries", type=int, help="take central differences of so many entries")
+    made.add_argument("--seed", type=int, default=0, help="of what is drawn at random (0)")
+    return made
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the table of our own gradient. The exit code: 1 on a mismatch or wrong arguments, else 0."""
-    if arguments:
-        print(f"gradcheck: expected no arguments, got {' '.join(arguments)}", file=sys.stderr)
-        return 1
-    device = jax.devices()[0]
-    versions = f"jax {jax.__version__}, jaxlib {jaxlib.version.__version__}"
-    print(f"{versions}, backend {device.platform}, device {device.device_kind}")
-    row = "{:<12} {:<12} {:<8} {:<12} {:<10} {:>8} {:>14}  {}".format
-    print(row("hidden", "output", "dtype", "reference", "worst leaf", "‖d‖/‖g‖", "max|d|/max|g|", "").rstrip())
-    verdicts = []
-    with jax.default_matmul_precision("highest"):
-        for dtype in TOLERANCES:
-            with jax.enable_x64(dtype == "float64"):
-                for hidden, output, report in _own_reports(dtype):
-                    leaf = report.worst
-                    found = leaf.name, f"{leaf.norm_ratio:.1e}", f"{leaf.max_ratio:.1e}", leaf.verdict
-                    print(row(hidden, output, dtype, report.reference, *found), flush=True)
-                    verdicts.append(report.ok)
-        for leaf in _many_rows():
-            print(f"{leaf.name}, whole against chunks: {leaf.max_ratio:.1e}  {leaf.verdict}", flush=True)
-            verdicts.append(leaf.ok)
-    print(f"{len(verdicts)} comparisons, {verdicts.count(False)} mismatches")
-    return 0 if all(verdicts) else 1
+    """Prints a report. Returns the exit code."""
+    try:
+        options = vars(parser().parse_args(arguments))
+        if not arguments:
+            return RIGHT if check_own(lambda line: print(line, flush=True)) else WRONG
+        return _check(options)
+    except ValueError as error:
+        print(f"gradcheck: {' '.join(str(error).split())}", file=sys.stderr)
+        return WRONG
 
 
-def _own_reports(dtype: str) -> Iterator[tuple[str, str, Report]]:
-    """(hidden, output, report) of `batch.loss_and_gradient` for every pair of activations."""
-    phis = {(a, b): (ACTIVATIONS[a], ACTIVATIONS[b]) for a, b in itertools.product(ACTIVATIONS, repeat=2)}
-
-    # All pairs in one program: compiled one by one they would take several times as long.
-    @jax.jit
-    def by_hand(*example: Any) -> dict[tuple[str, str], Params]:
-        return {pair: batch.loss_and_gradient(*example, phi)[1] for pair, phi in phis.items()}
-
-    @jax.jit
-    def autodiff(*example: Any) -> dict[tuple[str, str], Params]:
-        return {pair: jax.grad(batch.loss)(*example, phi) for pair, phi in phis.items()}
-
-    params, x, y = _example(dtype, n=6)
-    gradients, references = by_hand(params, x, y), autodiff(params, x, y)
-    for pair, phi in phis.items():
-        yield *pair, report_on("jax.grad", gradients[pair], references[pair])
-        if dtype == "float64":
-            yield *pair, differences_report(batch.loss, gradients[pair], params, (x, y, phi))
+def _check(options: dict[str, Any]) -> int:
+    loss, gradient, args, vector = (options.pop(name) for name in ("loss", "gradient", "args", "vector"))
+    if not (loss and gradient and args):
+        raise ValueError("expected LOSS GRADIENT --args ARGS, each module:name, or no arguments at all")
+    sys.path.insert(0, os.getcwd())
+    loss, gradient, make_args = _named("LOSS", loss), _named("GRADIENT", gradient), _named("--args", args)
+    given = _made("--args", make_args)
+    if not isinstance(given, tuple) or not given:
+        raise ValueError(f"--args: expected a tuple (params, *data), got {type(given).__name__}")
+    if vector:
+        options["vector"] = _made("--vector", _named("--vector", vector))
+    report = compare(loss, gradient, *given, **options)
+    print(report)
+    print(report.verdict)
+    return EXIT_CODES[report.code]
 
 
-def _many_rows() -> Iterator[Leaf]:
-    """Many rows in one jitted call against the same rows in chunks of 1,000, in float32.
-
-    The second is what jax 0.10.2 gets wrong on CPU without a word (jax issue 39103): a small matrix times each of
-    32,769 to about 43,000 rows, followed by a reduction.
-    """
-    params, x, y = _example("float32", n=60_000)
-    chunks = [slice(start, start + 1_000) for start in range(0, 60_000, 1_000)]
-    mean = np.mean([batch.loss(params, x[rows], y[rows]) for rows in chunks], dtype=np.float64)
-    yield leaf_on("batch.loss of 60,000 rows", batch.loss(params, x, y), mean, TOLERANCES["float32"])
-
-    matrix, x = params.W1[:3, :3], x[:40_000, :3]
-    squared_norms = jax.jit(jax.vmap(lambda row: jnp.sum((matrix @ row) ** 2)))
-    norms = np.concatenate([squared_norms(x[rows]) for rows in chunks[:40]])
-    yield leaf_on("‖matrix @ row‖² of 40,000 rows", squared_norms(x), norms, TOLERANCES["float32"])
+def _named(what: str, name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise ValueError(f"{what}: expected module:name, got {name}")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever a module does when it is imported
+        raise ValueError(f"{what}: expected {name}, got {type(error).__name__}: {error}") from error
+    if not callable(found):
+        raise ValueError(f"{what}: expected a function, got {name}, which is a {type(found).__name__}")
+    return found
 
 
-def _example(dtype: str, n: int) -> tuple[Params, jax.Array, jax.Array]:
-    """A 20-7-5 network and n examples, all random, so that no z is at 0, where relu has no derivative."""
-    D, K, C = 20, 7, 5
-    random = np.random.default_rng(0)
-    shapes = (D, K), (K,), (K, C), (C,)
-    params = Params(*(jnp.asarray(random.normal(0, 0.5, shape), dtype) for shape in shapes))
-    x = jnp.asarray(random.uniform(0, 1, (n, D)), dtype)
-    y = jnp.asarray(np.eye(C)[random.integers(0, C, n)], dtype)
-    return params, x, y
+def _made(what: str, function: Any) -> Any:
+    try:
+        return function()
+    except Exception as error:
+        raise ValueError(f"{what}: expected arguments, got {type(error).__name__}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -1,83 +1,33 @@
-"""A hand-written gradient against `jax.grad`, or against central differences in float64, leaf by leaf.
-
-With g the reference and d the hand-written gradient minus g, both ‖d‖/‖g‖ and max|d|/max|g| must stay within the
-tolerance: a norm alone forgives one wrong entry among many.
-"""
+"""Somebody's gradient against `jax.grad`, or against central differences: a report, or an assertion."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cache, wraps
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-TOLERANCES = {"float32": 1e-5, "float64": 1e-12}  # against jax.grad, by the dtype of the leaf
-DIFFERENCES_TOLERANCE = 1e-7  # against central differences in float64
-
-# A central difference is off by about h²/6 of the third derivative, plus the rounding of the loss over h: the two
-# balance where h is near the cube root of float64's epsilon.
-STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+from jaxmlp.gradcheck import arguments as given
+from jaxmlp.gradcheck import diagnosis
+from jaxmlp.gradcheck.arguments import Arguments
+from jaxmlp.gradcheck.diagnosis import Scene
+from jaxmlp.gradcheck.question import Direction, Evidence, Question, check_form, check_loss, float64
+from jaxmlp.gradcheck.report import Leaf, Report
+from jaxmlp.gradcheck.rounding import Entries, epsilon
+from jaxmlp.gradcheck.verdicts import MISMATCH, OK, TOO_SMALL, Judged, ask_differences, ask_nearby, judged
 
 Function = Callable[..., Any]
-Entries = np.ndarray[Any, np.dtype[np.float64]]
 
+# What an entry may be off, relative to the reference, beside what its rounding explains.
+TOLERANCE = 1e-12  # in float64
+OWN_TOLERANCE = 100.0  # times the epsilon of the leaf's dtype, where that is judged
+DIFFERENCES_TOLERANCE = 1e-7
 
-@dataclass(frozen=True)
-class Leaf:
-    """One leaf of the gradient, and the entry where it is furthest from the reference."""
-
-    name: str  # its path in the parameters, as `jax.tree_util.keystr` writes it
-    norm_ratio: float  # ‖d‖/‖g‖; if g is zero, 0 or (d is not) inf; NaN or inf if an entry of either gradient is
-    max_ratio: float  # max|d|/max|g|, likewise
-    index: tuple[int, ...]  # of the entry with the largest |d|, or of the first where d is NaN
-    by_hand: float  # that entry of the hand-written gradient
-    reference: float  # that entry of the reference
-    tolerance: float
-
-    @property
-    def ok(self) -> bool:
-        """Both ratios are within the tolerance. A NaN never is."""
-        return self.norm_ratio <= self.tolerance and self.max_ratio <= self.tolerance
-
-    @property
-    def verdict(self) -> str:
-        return "ok" if self.ok else "MISMATCH"
-
-    @property
-    def entry(self) -> str:
-        """The index, as written after a name: empty for a scalar."""
-        return str(list(self.index)) if self.index else ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """A gradient against one reference, by leaf. Printed, it is a table; it is true if every leaf is ok."""
-
-    reference: str  # "jax.grad" or "differences"
-    leaves: tuple[Leaf, ...]
-
-    @property
-    def ok(self) -> bool:
-        return all(leaf.ok for leaf in self.leaves)
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    @property
-    def worst(self) -> Leaf:
-        """The leaf that is furthest off: a mismatch before any leaf that is ok, a NaN before any number."""
-        return max(self.leaves, key=lambda leaf: (not leaf.ok, np.nan_to_num(leaf.max_ratio, nan=np.inf)))
-
-    def __str__(self) -> str:
-        head = ("leaf", "‖d‖/‖g‖", "max|d|/max|g|", "tolerance", "worst entry", "by hand", self.reference, "")
-        rows: list[tuple[str, ...]] = [head]
-        for leaf in self.leaves:
-            ratios = (f"{ratio:.1e}" for ratio in (leaf.norm_ratio, leaf.max_ratio, leaf.tolerance))
-            values = (f"{value:.9g}" for value in (leaf.by_hand, leaf.reference))
-            rows.append((leaf.name, *ratios, leaf.entry, *values, leaf.verdict))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+EVERY_ENTRY = 1000  # up to so many, central differences take all of them by default,
+SAMPLE = 64  # and above it so many at random,
+DIRECTIONS = 2  # and so many random directions through each leaf
 
 
 def compare(
@@ -85,35 +35,57 @@ def compare(
     gradient: Function,
     params: Any,
     *data: Any,
+    vector: Any = None,
     differences: bool = False,
+    own_dtype: bool = False,
     tolerance: float | None = None,
+    entries: int | None = None,
+    seed: int = 0,
 ) -> Report:
-    """The hand-written `gradient` of `loss` with respect to `params`, against `jax.grad(loss)`, leaf by leaf.
+    """The hand-written `gradient` of `loss` with respect to `params`, against `jax.grad(loss)`, entry by entry.
 
-    `loss(params, *data)` is a scalar. `gradient(params, *data)` has the structure, shapes and dtypes of `params`,
-    which is any pytree of floating-point arrays or floats. `data` is anything: it is not differentiated.
+    `loss(params, *data)` is a real scalar. `gradient(params, *data)` has the structure and shapes of `params`,
+    which is any pytree of floating-point arrays or floats. `data` is anything: it is not differentiated. With a
+    `vector` of the structure of `params`, `gradient(params, vector, *data)` is the product of the Hessian with it
+    instead, and the reference is the jvp of jax.grad(loss).
 
-    With `differences`, the reference is central differences of every entry instead: it judges a rule that
-    `jax.grad` itself has wrong, such as a `jax.custom_vjp`. Both functions then get float64 copies of `params` and
-    of the floating-point arrays in `data`, and the loss is evaluated twice per entry: for a small model.
+    Both functions get copies of the arguments with every floating-point array in float64, so that the formula is
+    judged; what an entry may be off is what rounding explains in this computation. With `own_dtype`, `gradient`
+    gets the arguments as they are, and its rounding is judged: it may be off 100 epsilon of its dtype, and what
+    rounding in this dtype explains of jax.grad. Matrix products run at precision "highest".
 
-    `tolerance` replaces TOLERANCES or DIFFERENCES_TOLERANCE for every leaf. Matrix products run at precision
-    "highest", so that formulas are compared and not the rounding of an accelerator.
+    With `differences`, the reference is central differences of the loss, which may be in NumPy then: it judges a
+    rule that `jax.grad` itself has wrong, such as a `jax.custom_vjp`. `entries` of them are drawn at random with
+    `seed`, and random directions through each leaf; by default every entry of up to 1,000.
 
-    Raises ValueError if `params` cannot be differentiated; if `gradient` returns another structure, shape or dtype;
-    if `tolerance` is not a finite number >= 0, or missing for leaves that are neither float32 nor float64; and if
-    `loss` of float64 copies is not float64.
+    `tolerance`, relative and entry by entry, replaces TOLERANCE, OWN_TOLERANCE or DIFFERENCES_TOLERANCE. See
+    `verdicts` for what is ok, a MISMATCH or too small to tell, and `diagnosis` for the kinds of mistake named.
+
+    Raises ValueError in one line if `params` cannot be differentiated, `loss` is no real scalar, `gradient` returns
+    another structure or no floats, one of the functions fails or gives another result when asked again, or an
+    option is out of range. A leaf of a wrong shape is a MISMATCH.
     """
     if tolerance is not None and not 0 <= tolerance < np.inf:
         raise ValueError(f"tolerance: expected a finite number >= 0, got {tolerance}")
-    _check_params(params)
+    if entries is not None and (entries < 1 or not differences):
+        raise ValueError(f"entries: expected 1 or more, together with differences=True, got {entries}")
+    if differences and (own_dtype or vector is not None):
+        raise ValueError("differences: expected neither own_dtype nor a vector beside it, got one")
+    given.check_params("params", params)
+    arguments = (params, *data)
+    if vector is not None:
+        given.check_params("vector", vector)
+        if [np.shape(a) for a in jax.tree.leaves(vector)] != [np.shape(a) for a in jax.tree.leaves(params)]:
+            raise ValueError("vector: expected the structure and shapes of params, got others")
+        arguments = (params, vector, *data)
     with jax.default_matmul_precision("highest"):
-        if not differences:
-            return report_on("jax.grad", gradient(params, *data), jax.grad(loss)(params, *data), tolerance)
-        with jax.enable_x64(True):
-            params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
-            data = jax.tree.map(_in_float64, data)
-            return differences_report(loss, gradient(params, *data), params, data, tolerance)
+        with float64():
+            wide = given.in_float64(arguments)
+        judges = arguments if own_dtype else wide
+        question = Question(loss, gradient, judges, wide, vector is not None, own_dtype, seed)
+        check_loss(question)
+        with nullcontext() if own_dtype else float64():
+            return _answer(question, differences, tolerance, entries)
 
 
 def check(
@@ -121,115 +93,191 @@ def check(
     gradient: Function,
     params: Any,
     *data: Any,
-    differences: bool = False,
-    tolerance: float | None = None,
+    too_small_is_ok: bool = False,
+    **options: Any,
 ) -> None:
-    """`compare` for a test suite: raises AssertionError that names the worst leaf and entry, above the table.
+    """`compare`, with its options, for a test suite: raises AssertionError that says what is wrong, above the
+    table.
 
-    Raises ValueError where `compare` does.
+    A leaf too small to tell fails too, unless `too_small_is_ok`.
     """
-    report = compare(loss, gradient, params, *data, differences=differences, tolerance=tolerance)
-    if not report.ok:
-        leaf = report.worst
-        raise AssertionError(
-            f"gradient{leaf.name}{leaf.entry}: {leaf.by_hand!r} by hand, {leaf.reference!r} by {report.reference}; "
-            f"‖d‖/‖g‖ = {leaf.norm_ratio:.1e}, max|d|/max|g| = {leaf.max_ratio:.1e}, "
-            f"tolerance = {leaf.tolerance:.1e}\n{report}"
+    report = compare(loss, gradient, params, *data, **options)
+    if not (report.ok or (report.too_small_to_tell and too_small_is_ok)):
+        raise AssertionError(f"{_headline(report)}\n{report}")
+
+
+def _headline(report: Report) -> str:
+    leaf = report.worst
+    if leaf.ok:
+        return report.complaints[0]
+    said = f"; {leaf.explanation}" if leaf.explanation else ""
+    return (
+        f"gradient{leaf.name}{leaf.entry}: {leaf.by_hand!r} by hand, {leaf.reference!r} by {report.reference}: "
+        f"{leaf.verdict}{said}"
+    )
+
+
+def _answer(question: Question, differences: bool, tolerance: float | None, entries: int | None) -> Report:
+    by_hand, changed = question.call_by_hand(question.arguments)
+    triples = check_form(question, by_hand)
+    misshapen = {i: hand for i, (_, leaf, hand) in enumerate(triples) if np.shape(hand) != np.shape(leaf)}
+    if misshapen:
+        question = replace(question, gradient=_shaped(question))
+    masks = _drawn(question, differences, entries)
+    allowed = _tolerances(question, differences, tolerance)
+
+    along: list[Direction] = []
+    remarks: list[dict[Any, str]] = [{} for _ in triples]
+
+    def evidence_at(arguments: Arguments, asked: list[Any]) -> list[Evidence]:
+        if differences:
+            return question.differences(arguments, asked, 0).leaves
+        with float64():
+            wide = given.in_float64(arguments)
+        return question.evidence(arguments, wide)
+
+    if differences:
+        directions = 0 if all(mask.all() for mask in masks) else DIRECTIONS
+        evidence, along, remarks = question.differences(question.wide, masks, directions)
+    else:
+        evidence = evidence_at(question.arguments, masks)
+    _check_again(question, evidence)
+    leaves = [Judged(one, judged(one, t), t, said) for one, t, said in zip(evidence, allowed, remarks, strict=True)]
+    if not differences and not question.has_vector:
+        ask_differences(question, leaves)
+    ask_nearby(question, leaves, evidence_at)
+
+    found = []
+    scene = _scene(question, leaves, triples)
+    for number, ((name, leaf, hand), one) in enumerate(zip(triples, leaves, strict=True)):
+        if number in misshapen:
+            found.append(_misshapen(name, np.asarray(hand, np.float64), one))
+        elif one.codes.size and one.evidence.looked_at.any():
+            found.append(_leaf(number, name, np.asarray(leaf, np.float64), one, scene))
+    for direction in along:
+        t = allowed[direction.leaf]
+        name = f"{triples[direction.leaf][0]} · v{direction.number + 1}"
+        slope = Judged(direction.evidence, judged(direction.evidence, t), t)
+        found.append(_leaf(-1, name, np.zeros(()), slope, scene))
+    reference = "differences" if differences else question.reference
+    return Report(reference, tuple(found), tuple(changed), _sampled(masks, along, question.seed))
+
+
+def _shaped(question: Question) -> Function:
+    """The gradient with zeros for every leaf of a wrong shape, so that the others can be judged."""
+
+    @wraps(question.gradient)
+    def shaped(*arguments: Any) -> Any:
+        return jax.tree.map(
+            lambda p, h: h if np.shape(h) == np.shape(p) else np.zeros(np.shape(p)),
+            question.arguments[0],
+            question.gradient(*arguments),
         )
 
-
-def differences_report(
-    loss: Function, by_hand: Any, params: Any, data: Any, tolerance: float | None = None
-) -> Report:
-    allowed = DIFFERENCES_TOLERANCE if tolerance is None else tolerance
-    return report_on("differences", by_hand, _central_differences(loss, params, data), allowed)
+    return shaped
 
 
-def report_on(name: str, by_hand: Any, reference: Any, tolerance: float | None = None) -> Report:
-    """Two gradients, which must agree in structure, shapes and dtypes."""
-    structure: Any
-    expected, structure = jax.tree.flatten_with_path(reference)
-    got, got_structure = jax.tree.flatten_with_path(by_hand)
-    if got_structure != structure:
-        paths, got_paths = ({jax.tree_util.keystr(path) for path, _ in leaves} for leaves in (expected, got))
-        raise ValueError(
-            f"gradient: expected the structure of params, {structure}, got {got_structure}; "
-            f"missing {sorted(paths - got_paths)}, surplus {sorted(got_paths - paths)}"
-        )
-    leaves = []
-    for (path, g), (_, hand) in zip(expected, got, strict=True):
-        leaf = jax.tree_util.keystr(path)
-        if _written(hand) != _written(g):
-            raise ValueError(f"gradient{leaf}: expected {_written(g)}, got {_written(hand)}")
-        allowed = TOLERANCES.get(str(g.dtype)) if tolerance is None else tolerance
-        if allowed is None:
-            raise ValueError(f"tolerance: expected a number, because gradient{leaf} is {g.dtype}, got None")
-        if g.size:
-            leaves.append(leaf_on(leaf, hand, g, allowed))
-    return Report(name, tuple(leaves))
+def _drawn(question: Question, differences: bool, entries: int | None) -> list[Any]:
+    """Which entries of each leaf are judged: all of them, but for differences of a large model."""
+    random = np.random.default_rng(question.seed)
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(question.arguments[0])]
+    total = sum(int(np.prod(shape)) for shape in shapes)
+    wanted = total if not differences else entries or (total if total <= EVERY_ENTRY else SAMPLE)
+    masks = [np.zeros(shape, bool) for shape in shapes]
+    for done, i in enumerate(
+        np.argsort([mask.size for mask in masks])
+    ):  # what a small leaf leaves goes to a larger
+        share = min(masks[i].size, -(-wanted // (len(masks) - done)))
+        masks[i].ravel()[random.permutation(masks[i].size)[:share]] = True
+        wanted -= share
+    return masks
 
 
-def leaf_on(name: str, by_hand: Any, reference: Any, tolerance: float) -> Leaf:
-    hand, g = np.asarray(by_hand, np.float64), np.asarray(reference, np.float64)
-    with np.errstate(all="ignore"):  # NaN and inf are reported, not warned of
-        d = np.abs(hand - g)
-        index = tuple(map(int, np.unravel_index(np.argmax(d), d.shape)))  # argmax puts a NaN first
-        largest = np.max(np.abs(g))
-        if largest == 0:
-            norm_ratio = max_ratio = 0.0 if np.all(d == 0) else np.inf
-        else:  # divided before it is squared: the square of a large or small number may not exist
-            norm_ratio = float(np.linalg.norm(d / largest) / np.linalg.norm(g / largest))
-            max_ratio = float(np.max(d) / largest)
-    return Leaf(name, norm_ratio, max_ratio, index, float(hand[index]), float(g[index]), tolerance)
+def _sampled(masks: list[Any], along: list[Direction], seed: int) -> str:
+    total, drawn = sum(mask.size for mask in masks), sum(int(mask.sum()) for mask in masks)
+    if drawn == total:
+        return ""
+    return (
+        f"judged: {drawn} of {total:,} entries, drawn at random, and {len(along)} random directions v through a "
+        f"leaf (seed {seed})"
+    )
 
 
-def _central_differences(loss: Function, params: Any, data: Any) -> Any:
-    """(L(p + h) - L(p - h)) / 2h for every entry p of `params`; to be called with float64 on."""
-    structure: Any
-    arrays, structure = jax.tree.flatten(params)
-
-    def loss_at(number: int, moved: Entries) -> float:
-        leaves = [*arrays[:number], jnp.asarray(moved), *arrays[number + 1 :]]
-        value = jnp.asarray(loss(structure.unflatten(leaves), *data))
-        if value.dtype != jnp.float64:
-            raise ValueError(f"loss: expected float64 for float64 copies of its arguments, got {value.dtype}")
-        return float(value)
-
-    slopes = []
-    for number, leaf in enumerate(arrays):
-        centre = np.asarray(leaf)
-        slope = np.empty_like(centre)
-        for index in np.ndindex(centre.shape):
-            h = STEP * max(1.0, abs(centre[index]))
-            above, below = centre.copy(), centre.copy()
-            above[index] += h
-            below[index] -= h
-            run = above[index] - below[index]  # what rounding left of 2h
-            slope[index] = (loss_at(number, above) - loss_at(number, below)) / run
-        slopes.append(slope)
-    return structure.unflatten(slopes)
+def _tolerances(question: Question, differences: bool, tolerance: float | None) -> list[float]:
+    leaves = jax.tree.leaves(question.arguments[0])
+    if tolerance is not None:
+        return [tolerance] * len(leaves)
+    if differences:
+        return [DIFFERENCES_TOLERANCE] * len(leaves)
+    if not question.own_dtype:
+        return [TOLERANCE] * len(leaves)
+    return [OWN_TOLERANCE * epsilon(leaf) for leaf in leaves]
 
 
-def _check_params(params: Any) -> None:
-    leaves = jax.tree.leaves_with_path(params)
-    for path, leaf in leaves:
-        if not _is_floating(leaf):
-            got = _written(leaf) if hasattr(leaf, "dtype") else type(leaf).__name__
-            raise ValueError(
-                f"params{jax.tree_util.keystr(path)}: expected a floating-point array or a float, got {got}"
-            )
-    if not any(np.size(leaf) for _, leaf in leaves):
-        raise ValueError(f"params: expected at least one entry, got {params!r}")
+def _check_again(question: Question, evidence: list[Evidence]) -> None:
+    """Raises ValueError if the gradient is another when it is asked again."""
+    again = jax.tree.leaves(question.call_by_hand(question.arguments)[0])
+    for one, leaf in zip(evidence, again, strict=True):
+        first, second = one.by_hand, np.asarray(leaf, np.float64)
+        with np.errstate(all="ignore"):
+            apart = np.abs(first - second) > one.floor + 1e-6 * np.abs(first)
+        if apart.any():
+            a, b = first[apart][0], second[apart][0]
+            raise ValueError(f"gradient: expected the same for the same arguments, got {a!r} and {b!r}")
 
 
-def _is_floating(leaf: Any) -> bool:
-    return isinstance(leaf, float) or (hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating))
+def _scene(question: Question, leaves: list[Judged], triples: list[Any]) -> Scene:
+    data = question.without_vector(question.arguments)[1:]
+    names = question.names[len(question.names) - len(data) :]
+    arrays = [leaf for leaf in jax.tree.leaves(data) if given.is_array(leaf) and np.ndim(leaf)]
+    examples = np.shape(arrays[0])[0] if arrays else 0
+
+    @cache
+    def without(i: int) -> list[Entries] | None:
+        def shortened(leaf: Any) -> Any:
+            is_of_examples = given.is_array(leaf) and np.ndim(leaf) and np.shape(leaf)[0] == examples
+            return leaf[np.arange(examples) != i] if is_of_examples else leaf
+
+        try:
+            with float64():
+                fewer = [jax.tree.map(shortened, argument) for argument in question.wide[-len(data) :]]
+                kept = question.wide[: len(question.wide) - len(data)]
+                reference = question.call_reference(*kept, *fewer)
+                return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(reference)]
+        except Exception:  # the loss is made for that many examples, or cannot be traced
+            return None
+
+    references = [(name, leaf.evidence.reference) for (name, *_), leaf in zip(triples, leaves, strict=True)]
+    return Scene(diagnosis.lengths_of(data, names), references, without, examples)
 
 
-def _in_float64(leaf: Any) -> Any:
-    return jnp.asarray(leaf, jnp.float64) if hasattr(leaf, "dtype") and _is_floating(leaf) else leaf
+def _misshapen(name: str, hand: Entries, leaf: Judged) -> Leaf:
+    g = leaf.evidence.reference
+    mistake = diagnosis.of_shape(hand, g)
+    return Leaf(name, MISMATCH, g.size, g.size, (), np.nan, np.nan, np.nan, mistake)
 
 
-def _written(leaf: Any) -> str:
-    array = jnp.asarray(leaf)  # as JAX takes it: a NumPy float64 is a float32 unless float64 is on
-    return f"{array.dtype} array of shape {array.shape}"
+def _leaf(number: int, name: str, p: Entries, leaf: Judged, scene: Scene) -> Leaf:
+    evidence, codes = leaf.evidence, leaf.codes
+    code = int(codes.max())
+    with np.errstate(all="ignore"):
+        distance = np.where(evidence.looked_at, np.abs(evidence.by_hand - evidence.reference), -1)
+        # argmax puts a NaN first
+        farthest = np.unravel_index(np.argmax(np.where(codes == code, distance, -1)), codes.shape)
+        index = tuple(int(i) for i in farthest)
+        allowed = evidence.floor + leaf.tolerance * np.abs(evidence.reference)
+    mistake = None
+    if number >= 0 and code == MISMATCH:
+        mistake = diagnosis.of_entries(number, evidence, codes == MISMATCH, p, leaf.tolerance, scene)
+    remark = leaf.remarks.get(index, "")
+    if number >= 0 and leaf.nearby is not None and code == TOO_SMALL and not remark:
+        there, off = leaf.nearby
+        mistake = diagnosis.of_entries(number, there, off == MISMATCH, p, leaf.tolerance, scene)
+        remark = "and nearby it is off"
+    if not remark and not np.isfinite(evidence.reference[index]):
+        remark = "the reference is not finite"
+    if not remark and leaf.remarks and code == OK:
+        remark = next(iter(leaf.remarks.values()))
+    hand, reference = float(evidence.by_hand[index]), float(evidence.reference[index])
+    entries, off_by = int(evidence.looked_at.sum()), int(np.sum(codes == MISMATCH))
+    return Leaf(name, code, entries, off_by, index, hand, reference, float(allowed[index]), mistake, remark)

@@ -1,0 +1,97 @@
+"""What the functions are given: copies of their own, in float64 or as they came, and what became of them.
+
+`arguments` is the tuple (params, *data), or (params, vector, *data).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Arguments = tuple[Any, ...]
+Change = Callable[[Any], Any]
+
+
+def is_array(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray | np.generic | jax.Array)
+
+
+def is_inexact(leaf: Any) -> bool:
+    """A floating-point or complex array."""
+    return is_array(leaf) and bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
+
+
+def copies(arguments: Arguments) -> Arguments:
+    """New containers and new arrays, NumPy's writable: whatever is done to them, the originals stay."""
+    return tuple(jax.tree.map(lambda leaf: leaf.copy() if is_array(leaf) else leaf, arguments))
+
+
+def in_float64(arguments: Arguments) -> Arguments:
+    """The same with every floating-point array in float64 (complex: complex128); NumPy's and JAX's stay what they
+    are.
+
+    A Python number stays one: it may be a static argument. To be called with float64 on.
+    """
+
+    def widened(leaf: Any) -> Any:
+        if not is_inexact(leaf):
+            return leaf
+        dtype = np.complex128 if jnp.issubdtype(leaf.dtype, jnp.complexfloating) else np.float64
+        wide: Any = leaf.astype(dtype)
+        return wide
+
+    return tuple(jax.tree.map(widened, arguments))
+
+
+def map_floats(change: Change, arguments: Arguments) -> Arguments:
+    """`change` of every floating-point array, and of the floats among the parameters; the rest as it is."""
+    params, *data = arguments
+    changed = jax.tree.map(
+        lambda leaf: change(leaf) if is_inexact(leaf) or isinstance(leaf, float) else leaf, params
+    )
+    return (changed, *jax.tree.map(lambda leaf: change(leaf) if is_inexact(leaf) else leaf, data))
+
+
+def check_params(name: str, params: Any) -> None:
+    """Raises ValueError unless every leaf is a floating-point array or a float, and there is an entry."""
+    leaves = jax.tree.leaves_with_path(params)
+    for path, leaf in leaves:
+        is_float = isinstance(leaf, float) or (is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating))
+        if not is_float:
+            raise ValueError(
+                f"{name}{jax.tree_util.keystr(path)}: expected a floating-point array or a float, "
+                f"got {written(leaf)}; what is not differentiated belongs into the data"
+            )
+    if not any(np.size(leaf) for _, leaf in leaves):
+        raise ValueError(f"{name}: expected at least one entry, got {params!r}")
+
+
+def changed(before: Arguments, after: Arguments, names: list[str]) -> list[str]:
+    """The names of those that are no longer what they were."""
+    found = []
+    for name, old, new in zip(names, before, after, strict=True):
+        structure: Any = jax.tree.structure(old)
+        if jax.tree.structure(new) != structure:
+            found.append(name)
+            continue
+        for (path, was), now in zip(jax.tree.leaves_with_path(old), jax.tree.leaves(new), strict=True):
+            if not _same(was, now):
+                found.append(f"{name}{jax.tree_util.keystr(path)}")
+    return found
+
+
+def _same(was: Any, now: Any) -> bool:
+    if was is now or (isinstance(now, jax.Array) and now.is_deleted()):  # by jit, to which it was donated
+        return True
+    if not (is_array(was) and is_array(now)):
+        return type(was) is type(now) and bool(was == now)
+    if was.dtype != now.dtype or was.shape != now.shape:
+        return False
+    return bool(np.array_equal(was, now, equal_nan=is_inexact(was)))
+
+
+def written(leaf: Any) -> str:
+    """How a leaf is named in an error."""
+    return f"{leaf.dtype} array of shape {leaf.shape}" if hasattr(leaf, "dtype") else type(leaf).__name__

@@ -1,0 +1,260 @@
+"""What is asked: is `gradient` that of `loss`? Both are called here, and what they return is looked at.
+
+At a point, i.e. for given arguments, the answer is Evidence: the two gradients entry by entry, and how far rounding
+alone may put them apart.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp.gradcheck import arguments as given
+from jaxmlp.gradcheck.arguments import Arguments
+from jaxmlp.gradcheck.differences import Slope, Slopes
+from jaxmlp.gradcheck.rounding import Entries, epsilon, spread
+
+Function = Callable[..., Any]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+# The spread of both gradients, times this, is what rounding may explain: the arithmetic behind the spread rounds
+# about 3 times as much as the real one, and this makes it 15 standard deviations.
+SPREADS = 4.0
+OF_COPIES = " for float64 copies of its arguments"
+RETURNED = 8.0  # times the epsilon of a lower dtype in which a gradient is returned
+UNRELIABLE = 0.01  # a central difference that may be off by this part of itself
+
+
+@dataclass
+class Evidence:
+    """Of one leaf at one point. An entry that was not looked at is NaN in the reference and not in `looked_at`."""
+
+    by_hand: Entries
+    reference: Entries
+    hand_floor: Entries  # how far rounding may move an entry by hand
+    reference_floor: Entries
+    looked_at: Mask
+    excused: Mask | None = None  # right by convention, whatever the reference: at a kink
+
+    @property
+    def floor(self) -> Entries:
+        total: Entries = self.hand_floor + self.reference_floor
+        return total
+
+
+class Direction(NamedTuple):
+    """The slope along a random direction through one leaf."""
+
+    leaf: int
+    number: int
+    evidence: Evidence  # of a single entry
+
+
+class Differences(NamedTuple):
+    leaves: list[Evidence]
+    along: list[Direction]
+    remarks: list[dict[tuple[int, ...], str]]  # of entries: that there is a kink, that no difference is reliable
+
+
+@dataclass(frozen=True)
+class Question:
+    """A gradient, or a Hessian-vector product if there is a `vector`, of a loss.
+
+    `arguments` are (params, *data), or (params, vector, *data), in the dtype in which `gradient` is judged.
+    `wide` are the same in float64.
+    """
+
+    loss: Function
+    gradient: Function
+    arguments: Arguments
+    wide: Arguments
+    has_vector: bool
+    own_dtype: bool
+    seed: int
+
+    @property
+    def names(self) -> list[str]:
+        """Those of the arguments: the gradient's own where it says them."""
+        names = ["params", "vector"][: 1 + self.has_vector]
+        names += [f"data[{i}]" for i in range(len(self.arguments) - len(names))]
+        try:
+            said = [
+                parameter.name
+                for parameter in inspect.signature(self.gradient).parameters.values()
+                if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            ]
+        except (TypeError, ValueError):
+            said = []
+        return [*said[: len(names)], *names[len(said) :]]
+
+    @property
+    def reference(self) -> str:
+        return "jvp of jax.grad" if self.has_vector else "jax.grad"
+
+    def without_vector(self, arguments: Arguments) -> Arguments:
+        return (arguments[0], *arguments[2:]) if self.has_vector else arguments
+
+    def call_by_hand(self, arguments: Arguments) -> tuple[Any, list[str]]:
+        """(what `gradient` returns, the names of those of its arguments that it changed)."""
+        copies = given.copies(arguments)
+        with _named("gradient", "" if self.own_dtype else OF_COPIES):
+            by_hand = self.gradient(*copies)
+        return by_hand, given.changed(arguments, copies, self.names)
+
+    def call_reference(self, *arguments: Any) -> Any:
+        """By autodiff. Fit to be traced."""
+        if not self.has_vector:
+            return jax.grad(self.loss)(*given.copies(arguments))
+        params, vector, *data = given.copies(arguments)
+        params, vector = jax.tree.map(jnp.asarray, (params, vector))
+        return jax.jvp(lambda at: jax.grad(self.loss)(at, *data), (params,), (vector,))[1]
+
+    def evidence(self, arguments: Arguments, wide: Arguments) -> list[Evidence]:
+        """Against autodiff, leaf by leaf."""
+        returned = self.call_by_hand(arguments)[0]
+        by_hand = leaves_of(returned)
+        with float64(), _named("loss", OF_COPIES, "; differences=True judges one that JAX cannot trace"):
+            reference = leaves_of(self.call_reference(*wide))
+        hand_floor = self.hand_floor(arguments, returned)
+        reference_spread = spread(self.call_reference, arguments, self.seed)
+        every = [np.ones(leaf.shape, bool) for leaf in by_hand]
+        found = zip(by_hand, reference, hand_floor, reference_spread, every, strict=True)
+        return [Evidence(h, g, f, SPREADS * moved, looked_at) for h, g, f, moved, looked_at in found]
+
+    def hand_floor(self, arguments: Arguments, by_hand: Any) -> list[Entries]:
+        if self.own_dtype:  # its own rounding is what is judged
+            return [np.zeros(np.shape(leaf)) for leaf in jax.tree.leaves(by_hand)]
+        floors = []
+        for leaf, moved in zip(jax.tree.leaves(by_hand), spread(self.gradient, arguments, self.seed), strict=True):
+            floor = SPREADS * moved
+            if epsilon(leaf) > epsilon(1.0):  # it was rounded to its dtype on return, or computed in it
+                floor += RETURNED * epsilon(leaf) * np.nan_to_num(np.abs(np.asarray(leaf, np.float64)))
+            floors.append(floor)
+        return floors
+
+    def slopes(self, wide: Arguments) -> Slopes:
+        plain = self.without_vector(wide)
+        value = abs(float(self.loss(*given.copies(plain))))
+        (moved,) = spread(self.loss, plain, self.seed, runs=2)
+        noise = max(float(np.nan_to_num(moved)), float(np.finfo(np.float64).eps) * value)
+        return Slopes(self.loss, plain, noise)
+
+    def differences(self, wide: Arguments, chosen: list[Any], directions: int) -> Differences:
+        """Against central differences of the chosen entries, and along some random directions through each leaf."""
+        returned = self.call_by_hand(wide)[0]
+        by_hand = leaves_of(returned)
+        hand_floors = self.hand_floor(wide, returned)
+        slopes = self.slopes(wide)
+        random = np.random.default_rng(self.seed)
+        leaves, along, remarks = [], [], []
+        for number, (hand, floor, mask) in enumerate(zip(by_hand, hand_floors, chosen, strict=True)):
+            evidence = Evidence(hand, np.full(hand.shape, np.nan), floor, np.zeros(hand.shape), mask)
+            said = {}
+            for index in map(tuple, np.argwhere(mask).tolist()):
+                slope = slopes.entry(number, index)
+                evidence.reference[index] = slope.value
+                evidence.reference_floor[index] = 2 * slope.error
+                if remark := remark_on(evidence, index, slope):
+                    said[index] = remark
+            leaves.append(evidence)
+            remarks.append(said)
+            for i in range(directions if hand.size else 0):
+                v = random.choice((-1.0, 1.0), hand.shape)
+                slope = slopes.along(number, v)
+                error = np.full((), 2 * slope.error)
+                noise = np.asarray(np.sum(evidence.hand_floor))
+                one = Evidence(
+                    np.asarray(np.sum(hand * v)), np.asarray(slope.value), noise, error, np.ones((), bool)
+                )
+                remark_on(one, (), slope)
+                along.append(Direction(number, i, one))
+        return Differences(leaves, along, remarks)
+
+
+def remark_on(evidence: Evidence, index: tuple[int, ...], slope: Slope) -> str:
+    """What is to be said of a difference. At a kink every slope between those of its sides is right: excuses it."""
+    if slope.is_kink:
+        allowance = 2 * slope.error + 1e-6 * max(abs(slope.low), abs(slope.high))
+        if slope.low - allowance <= evidence.by_hand[index] <= slope.high + allowance:
+            evidence.excused = (
+                np.zeros(evidence.by_hand.shape, bool) if evidence.excused is None else evidence.excused
+            )
+            evidence.excused[index] = True
+        return f"a kink, where any slope from {slope.low:.6g} to {slope.high:.6g} is right"
+    if np.isnan(slope.value):
+        return "no finite difference here"
+    if slope.error > UNRELIABLE * abs(slope.value) > 0:
+        return f"an unreliable difference, off by up to {slope.error:.1e}"
+    return ""
+
+
+def check_form(question: Question, by_hand: Any) -> list[tuple[str, Any, Any]]:
+    """(path, leaf of the parameters, leaf of the gradient) of all leaves. Raises ValueError if there is another."""
+    structure: Any
+    expected, structure = jax.tree.flatten_with_path(question.arguments[0])
+    got, got_structure = jax.tree.flatten_with_path(by_hand)
+    if got_structure != structure:
+        if isinstance(by_hand, tuple) and len(by_hand) == 2 and jax.tree.structure(by_hand[1]) == structure:
+            hint = "; of a pair (loss, gradient) only the second"
+        else:
+            paths, got_paths = ({jax.tree_util.keystr(path) for path, _ in leaves} for leaves in (expected, got))
+            hint = f"; missing {sorted(paths - got_paths)}, surplus {sorted(got_paths - paths)}"
+        raise ValueError(f"gradient: expected the structure of params, {structure}, got {got_structure}{hint}")
+    triples = []
+    for (path, leaf), (_, hand) in zip(expected, got, strict=True):
+        name = jax.tree_util.keystr(path)
+        is_float = isinstance(hand, float) or (given.is_array(hand) and jnp.issubdtype(hand.dtype, jnp.floating))
+        if not is_float:
+            raise ValueError(
+                f"gradient{name}: expected a floating-point array of shape {np.shape(leaf)}, "
+                f"got {given.written(hand)}"
+            )
+        triples.append((name, leaf, hand))
+    return triples
+
+
+def check_loss(question: Question) -> None:
+    """Raises ValueError unless the loss is a real scalar, the same if asked twice."""
+    with float64():
+        plain = question.without_vector(question.wide)
+        copies = given.copies(plain)
+        with _named("loss", OF_COPIES):
+            value = question.loss(*copies)
+            again = question.loss(*given.copies(plain))
+    if changes := given.changed(plain, copies, list(question.without_vector(tuple(question.names)))):
+        raise ValueError(f"loss: expected to leave its arguments as they are, got {', '.join(changes)} changed")
+    if isinstance(value, tuple | list | dict):
+        raise ValueError(
+            f"loss: expected a scalar, got a {type(value).__name__} of {len(value)}; "
+            "of a loss with auxiliary outputs only the first"
+        )
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        value = np.asarray(value, np.float64)
+    if not given.is_array(value) or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ValueError(f"loss: expected a real scalar, of shape (), got {given.written(value)}")
+    if not np.array_equal(value, again, equal_nan=True) and not np.isclose(value, again, rtol=1e-6):
+        raise ValueError(f"loss: expected the same value for the same arguments, got {value!r} and {again!r}")
+
+
+def float64() -> Any:
+    return jax.enable_x64(True)
+
+
+@contextmanager
+def _named(name: str, of: str, hint: str = "") -> Iterator[None]:
+    """An exception of somebody's function, in one line that says which function it was."""
+    try:
+        yield
+    except Exception as error:
+        first = (str(error).strip() or "no message").splitlines()[0]
+        raise ValueError(f"{name}: expected a result{of}, got {type(error).__name__}: {first}{hint}") from error
+
+
+def leaves_of(tree: Any) -> list[Entries]:
+    """New arrays in float64, whatever is on."""
+    return [np.array(leaf, np.float64) for leaf in jax.tree.leaves(tree)]

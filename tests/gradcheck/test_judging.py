@@ -1,0 +1,399 @@
+"""What is right, wrong, or too small to tell, and what is said of it."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmlp import batch, gradcheck
+from jaxmlp.activations import sigmoid, tanh
+from jaxmlp.network import Params
+
+DTYPES = ["float32", "float64"]
+MODES: list[dict[str, Any]] = [{}, {"differences": True}, {"own_dtype": True}]
+
+
+def example(dtype: str, shape: tuple[int, int, int] = (6, 5, 4), n: int = 3) -> tuple[Params, jax.Array, jax.Array]:
+    D, K, C = shape
+    random = np.random.default_rng(1)
+    params = Params(*(jnp.asarray(random.normal(0, 0.5, s), dtype) for s in ((D, K), (K,), (K, C), (C,))))
+    x = jnp.asarray(random.uniform(0, 1, (n, D)), dtype)
+    return params, x, jnp.asarray(np.eye(C)[random.integers(0, C, n)], dtype)
+
+
+def ours(params: Params, x: jax.Array, y: jax.Array) -> Params:
+    return batch.loss_and_gradient(params, x, y)[1]
+
+
+class Layer(NamedTuple):
+    weight: Any
+    bias: Any
+
+
+def model(dtype: str) -> tuple[Any, tuple[Any, ...]]:
+    """Somebody else's model: dicts, a list, a NamedTuple, None and a scalar; integer labels and a flag as data."""
+    random = np.random.default_rng(2)
+    params = {
+        "scale": jnp.asarray(1.5, dtype),
+        "heads": [jnp.asarray(random.normal(size=3), dtype), jnp.asarray(random.normal(size=3), dtype)],
+        "embed": Layer(jnp.asarray(random.normal(size=(4, 3)), dtype), jnp.asarray(random.normal(size=3), dtype)),
+        "none": None,
+    }
+    return params, (np.array([2, 0, 2]), "linear")
+
+
+def model_loss(params: Any, labels: Any, kind: str) -> jax.Array:
+    assert kind == "linear"
+    rows = params["embed"].weight[labels] + params["embed"].bias[None, :]
+    return params["scale"] * jnp.sum(rows @ params["heads"][0] + jnp.sin(params["heads"][1]).sum())
+
+
+def model_gradient(params: Any, labels: Any, kind: str) -> Any:
+    first, second = params["heads"]
+    rows = params["embed"].weight[labels] + params["embed"].bias[None, :]
+    each = params["scale"] * first
+    return {
+        "scale": jnp.sum(rows @ first) + len(labels) * jnp.sum(jnp.sin(second)),
+        "heads": [params["scale"] * rows.sum(0), params["scale"] * len(labels) * jnp.cos(second)],
+        "embed": Layer(jnp.zeros_like(params["embed"].weight).at[labels].add(each), len(labels) * each),
+        "none": None,
+    }
+
+
+def compare_values(by_hand: Any, reference: Any, **options: Any) -> gradcheck.Report:
+    """A comparison of two given gradients: the loss is linear in the parameters, with slopes `reference`."""
+
+    def loss(params: Any) -> jax.Array:
+        return sum(jnp.sum(p * g) for p, g in zip(jax.tree.leaves(params), jax.tree.leaves(reference), strict=True))
+
+    return gradcheck.compare(loss, lambda params: by_hand, jax.tree.map(jnp.ones_like, reference), **options)
+
+
+# A right gradient
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_our_gradient_is_right(dtype: str, mode: dict[str, Any]) -> None:
+    report = gradcheck.compare(batch.loss, ours, *example(dtype), **mode)
+    assert report.verdict != "MISMATCH", str(report)
+    assert [leaf.name for leaf in report.leaves] == [".W1", ".b1", ".W2", ".b2"]
+    if "own_dtype" not in mode:
+        gradcheck.check(batch.loss, ours, *example(dtype), **mode)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_model_and_any_data(dtype: str, mode: dict[str, Any]) -> None:
+    params, data = model(dtype)
+    report = gradcheck.compare(model_loss, model_gradient, params, *data, **mode)
+    assert report.ok, str(report)
+    names = ["['embed'].weight", "['embed'].bias", "['heads'][0]", "['heads'][1]", "['scale']"]
+    assert [leaf.name for leaf in report.leaves] == names
+
+
+def test_a_bare_float_and_a_bare_array_are_parameters_too() -> None:
+    assert gradcheck.compare(lambda p: p**3, lambda p: 3 * p**2, 0.5)
+    assert gradcheck.compare(lambda p: p**3, lambda p: 3 * p**2, 0.5, differences=True)
+    assert gradcheck.compare(lambda p: jnp.sum(p**3), lambda p: 3 * p**2, np.ones(2))
+
+
+def test_an_activation_can_be_data() -> None:
+    def hand(params: Params, *rest: Any) -> Params:
+        return batch.loss_and_gradient(params, *rest)[1]
+
+    assert gradcheck.compare(batch.loss, hand, *example("float64"), (tanh, sigmoid), differences=True)
+
+
+@pytest.mark.parametrize("differences", [False, True])
+def test_a_number_in_the_data_may_be_static(differences: bool) -> None:
+    @partial(jax.jit, static_argnames=("scale", "power"))
+    def loss(p: jax.Array, scale: float, power: int) -> jax.Array:
+        return scale * jnp.sum(p**power)
+
+    assert gradcheck.compare(
+        loss, lambda p, s, n: n * s * p ** (n - 1), jnp.ones(2), 1.5, 3, differences=differences
+    )
+
+
+def test_float32_without_x64_and_the_setting_is_left_as_it_was() -> None:
+    with jax.enable_x64(False):
+        assert gradcheck.compare(batch.loss, ours, *example("float32"))
+        assert gradcheck.compare(batch.loss, ours, *example("float32"), differences=True)
+        assert jnp.ones(1).dtype == jnp.float32
+    assert jnp.ones(1).dtype == jnp.float64
+
+
+def test_an_empty_leaf_is_left_out() -> None:
+    values = {"none": jnp.zeros((0, 3)), "w": jnp.ones(2)}
+    assert [leaf.name for leaf in compare_values(values, values).leaves] == ["['w']"]
+
+
+@pytest.mark.parametrize("differences", [False, True])
+def test_products_are_taken_at_full_precision_on_any_device(differences: bool) -> None:
+    precisions = set()
+
+    def loss(p: jax.Array) -> jax.Array:
+        precisions.add(jax.config.jax_default_matmul_precision)
+        return p @ p
+
+    with jax.default_matmul_precision("bfloat16"):
+        assert gradcheck.compare(loss, lambda p: 2 * p, jnp.ones(2), differences=differences)
+    assert precisions == {"highest"}
+
+
+def test_arguments_donated_to_jit_are_copies() -> None:
+    w = jnp.ones(2)
+    assert gradcheck.compare(lambda w: jnp.sum(w**2), jax.jit(lambda w: 2 * w, donate_argnums=0), w)
+    assert w[0] == 1
+
+
+# What rounding explains
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-30, 1.0, 1e30, 1e300])
+def test_each_entry_is_measured_by_itself(size: float) -> None:
+    reference = size * jnp.array([1.0, 1e-7])
+    assert compare_values(reference * (1 + 0.7e-12), reference)
+    for entry in (0, 1):
+        assert not compare_values(reference.at[entry].multiply(1 + 3e-12), reference)
+
+
+def test_the_last_place_of_a_sum_that_cancels() -> None:
+    x = jnp.array([[1e8, 3.0], [1.0, 4.0], [-1e8, 5.0]]) / 3
+    report = gradcheck.compare(lambda w, x: jnp.sum(x @ w), lambda w, x: x[::-1].sum(0), jnp.ones(2), x)
+    (leaf,) = report.leaves
+    assert leaf.ok
+    off = gradcheck.compare(lambda w, x: jnp.sum(x @ w), lambda w, x: x.sum(0) + 1e-6, jnp.ones(2), x)
+    assert [off.leaves[0].verdict, off.leaves[0].off] == ["MISMATCH", 2]
+
+
+def test_a_formula_that_rounds_more_than_autodiff_is_right() -> None:
+    x = jnp.linspace(40, 60, 12).reshape(4, 3)
+
+    def loss(w: jax.Array, x: jax.Array) -> jax.Array:
+        return jnp.mean(jax.nn.softplus(-(x @ w)))
+
+    def by_hand(w: Any, x: Any) -> Any:
+        return x.T @ (1 / (1 + np.e ** -(x @ w)) - 1) / len(x)  # nothing is left of it
+
+    for arguments in ((jnp.ones(3) / 3, x), (np.ones(3) / 3, np.array(x))):
+        assert gradcheck.compare(loss, by_hand, *arguments).verdict != "MISMATCH"
+        wrong = gradcheck.compare(loss, lambda *a: -by_hand(*a), *arguments)
+        assert wrong.verdict == "too small to tell"
+        assert wrong.leaves[0].mistake is not None
+        assert wrong.leaves[0].mistake.kind == "sign"
+
+
+def test_at_an_optimum_a_wrong_gradient_is_not_called_right() -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(8, 2)), random.normal(size=8)
+    w = np.linalg.lstsq(x, y)[0]
+
+    def loss(w: Any, x: Any, y: Any) -> Any:
+        return jnp.mean((x @ w - y) ** 2) / 2
+
+    def right(w: Any, x: Any, y: Any) -> Any:
+        return x.T @ (x @ w - y) / 8
+
+    assert gradcheck.compare(loss, right, w, x, y)
+    report = gradcheck.compare(loss, lambda *a: 3 * right(*a), w, x, y)
+    assert report.too_small_to_tell
+    assert "nearby it is off" in str(report)
+    with pytest.raises(AssertionError, match="too small to tell"):
+        gradcheck.check(loss, lambda *a: 3 * right(*a), w, x, y)
+    gradcheck.check(loss, lambda *a: 3 * right(*a), w, x, y, too_small_is_ok=True)
+
+
+def test_a_captured_array_in_float32_hides_no_small_term() -> None:
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(8, 3)), "float32")
+
+    def loss(w: jax.Array) -> jax.Array:
+        return jnp.mean((x @ w) ** 2) / 2 + 5e-10 * w @ w
+
+    with jax.enable_x64(False):
+        assert not gradcheck.compare(loss, lambda w: x.T @ (x @ w) / 8, jnp.ones(3))
+        assert gradcheck.compare(loss, lambda w: x.T @ (x @ w) / 8 + 1e-9 * w, jnp.ones(3))
+
+
+def test_what_is_computed_in_float32_inside_is_judged_as_such() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 3)).astype(np.uint8)
+
+    def loss(w: jax.Array, x: Any) -> jax.Array:
+        return jnp.mean((x.astype(jnp.float32) / 255) @ w)
+
+    assert gradcheck.compare(loss, lambda w, x: (x / 255.0).mean(0), jnp.ones(3), pixels)
+    assert not gradcheck.compare(loss, lambda w, x: (x / 256.0).mean(0), jnp.ones(3), pixels)
+    assert gradcheck.compare(loss, lambda w, x: (x / 255.0).mean(0).astype("float32"), jnp.ones(3), pixels)
+
+
+def test_own_dtype_judges_the_rounding() -> None:
+    def loss(w: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.log1p(w))
+
+    w = jnp.full(2, 1e-3, "float32")
+    with jax.enable_x64(False):
+        assert gradcheck.compare(loss, lambda w: 1 / (1 + w), w, own_dtype=True)
+        unstable = gradcheck.compare(loss, lambda w: (((1 + w) ** 2 - 1) / w - w) / 2 / (1 + w), w, own_dtype=True)
+        assert not unstable
+        assert gradcheck.compare(loss, lambda w: (((1 + w) ** 2 - 1) / w - w) / 2 / (1 + w), w)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_judged_in_float64(dtype: str) -> None:
+    w = jnp.array([0.5, -2.0], dtype)
+    assert gradcheck.compare(lambda w: jnp.sum(w**3), lambda w: 3 * w**2, w)
+    assert not gradcheck.compare(lambda w: jnp.sum(w**3), lambda w: 3.0001 * w**2, w)
+
+
+@pytest.mark.parametrize(("mode", "tolerance"), [({}, 1e-12), ({"differences": True}, 1e-7)], ids=str)
+def test_the_tolerance(mode: dict[str, Any], tolerance: float) -> None:
+    assert compare_values(jnp.full(2, 1 + 0.7 * tolerance), jnp.ones(2), **mode)
+    assert not compare_values(jnp.full(2, 1 + 1.4 * tolerance), jnp.ones(2), **mode)
+    assert compare_values(jnp.full(2, 1 + 1.4 * tolerance), jnp.ones(2), tolerance=2 * tolerance, **mode)
+
+
+# A kink, and what has no value
+
+
+@pytest.mark.parametrize("differences", [False, True])
+@pytest.mark.parametrize(
+    ("slope", "verdict"), [(0.0, "ok"), (1.0, "ok"), (0.3, "ok"), (1.1, "MISMATCH"), (-1e-3, "MISMATCH")]
+)
+def test_at_a_kink_every_slope_between_is_right(slope: float, verdict: str, differences: bool) -> None:
+    report = gradcheck.compare(
+        lambda w: jnp.sum(jnp.maximum(w, 0)),
+        lambda w: (w > 0) * 1.0 + (w == 0) * slope,
+        jnp.array([0.0, 1.0, -1.0]),
+        differences=differences,
+    )
+    assert report.verdict == verdict, str(report)
+    assert "a kink, where any slope from 0 to 1 is right" in str(report)
+
+
+@pytest.mark.parametrize(("by_hand", "verdict"), [(0.0, "ok"), (7.0, "MISMATCH")])
+def test_differences_step_in_where_jax_grad_has_no_value(by_hand: float, verdict: str) -> None:
+    def loss(w: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.where(w > 0, jnp.sqrt(w), 0.0))
+
+    w = jnp.array([-1.0, 4.0])
+    assert np.isnan(jax.grad(loss)(w)[0])
+    report = gradcheck.compare(loss, lambda w: jnp.array([by_hand, 0.25]), w)
+    assert report.verdict == verdict, str(report)
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "reference"), [(np.nan, 1.0), (np.nan, np.nan), (np.inf, np.inf), (1.0, np.inf), (-np.inf, 1.0)]
+)
+def test_what_is_not_finite_never_passes(by_hand: float, reference: float) -> None:
+    values = jnp.array([1.0, by_hand, 2.0]), jnp.array([1.0, reference, 2.0])
+    report = compare_values({"a": values[0], "b": jnp.ones(1)}, {"a": values[1], "b": jnp.ones(1)})
+    a, b = report.leaves
+    assert not a.ok
+    assert (a.index, report.worst) == ((1,), a)
+
+
+@jax.custom_vjp
+def cube(p: jax.Array) -> jax.Array:
+    return p**3
+
+
+cube.defvjp(lambda p: (p**3, p), lambda p, g: (2 * p**2 * g,))  # wrong: 3 p² is right
+
+
+def test_differences_catch_a_rule_that_jax_grad_has_wrong() -> None:
+    def loss(p: jax.Array) -> jax.Array:
+        return jnp.sum(cube(p))
+
+    params = jnp.array([1.0, -2.0])
+    assert gradcheck.compare(loss, lambda p: 2 * p**2, params)
+    assert not gradcheck.compare(loss, lambda p: 2 * p**2, params, differences=True)
+    assert gradcheck.compare(loss, lambda p: 3 * p**2, params, differences=True)
+    assert "central differences agree with it" in str(gradcheck.compare(loss, lambda p: 3 * p**2, params))
+
+
+# Arguments
+
+
+def centred(w: Any, x: Any) -> Any:
+    x -= x.mean(0)
+    return x.T @ (x @ w) / len(x)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_a_gradient_that_changes_its_arguments(mode: dict[str, Any]) -> None:
+    x = np.float32([[3, 1], [5, 2], [4, 6]])
+    report = gradcheck.compare(
+        lambda w, x: jnp.mean((jnp.asarray(x) @ w) ** 2) / 2, centred, jnp.ones(2), x, **mode
+    )
+    assert report.changed == ("x",)
+    assert report.leaves[0].verdict == "MISMATCH"
+    assert x[0, 0] == 3
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_an_entry_of_a_dict_rebound(mode: dict[str, Any]) -> None:
+    def gradient(p: Any, x: Any) -> Any:
+        p["w"] = 2 * p["w"]
+        return {"w": p["w"]}
+
+    report = gradcheck.compare(lambda p, x: jnp.sum(p["w"] ** 2), gradient, {"w": jnp.ones(2)}, [1.0], **mode)
+    assert [leaf.verdict for leaf in report.leaves] == ["ok"]
+    assert not report
+    with pytest.raises(AssertionError, match=r"gradient changes its arguments: p\['w'\]"):
+        gradcheck.check(lambda p, x: jnp.sum(p["w"] ** 2), gradient, {"w": jnp.ones(2)}, [1.0], **mode)
+
+
+# A product with the Hessian
+
+
+def test_a_hessian_vector_product() -> None:
+    random = np.random.default_rng(0)
+    params, vector = ({"w": jnp.asarray(random.normal(size=3))} for _ in range(2))
+    x = jnp.asarray(random.normal(size=(5, 3)))
+
+    def loss(p: Any, x: jax.Array) -> jax.Array:
+        return jnp.mean((x @ p["w"]) ** 4)
+
+    def product(p: Any, v: Any, x: jax.Array) -> Any:
+        return {"w": 12 * x.T @ ((x @ p["w"]) ** 2 * (x @ v["w"])) / len(x)}
+
+    report = gradcheck.compare(loss, product, params, x, vector=vector)
+    assert report.ok, str(report)
+    assert report.reference == "jvp of jax.grad"
+    wrong = gradcheck.compare(loss, lambda *a: {"w": product(*a)["w"] / 5}, params, x, vector=vector)
+    assert wrong.leaves[0].mistake is not None
+    assert wrong.leaves[0].mistake.kind == "mean for sum"
+
+
+# A report
+
+
+def test_the_table() -> None:
+    reference = {"w": jnp.ones((2, 3)), "b": jnp.ones(())}
+    report = compare_values({"w": jnp.ones((2, 3)), "b": -jnp.ones(())}, reference)
+    assert str(report).splitlines() == [
+        "leaf   off     worst entry  by hand  jax.grad  off by   allowed",
+        "['b']  1 of 1               -1       1         2.0e+00  1.0e-12  MISMATCH: the sign is wrong: "
+        "-1 times the right one",
+        "['w']  0 of 6  [0, 0]       1        1         0.0e+00  1.0e-12  ok",
+    ]
+    assert (report.worst.name, report.verdict) == ("['b']", "MISMATCH")
+
+
+def test_check_says_what_is_wrong_and_where() -> None:
+    params, data = model("float64")
+
+    def hand(*arguments: Any) -> Any:
+        right = model_gradient(*arguments)
+        return {**right, "heads": [right["heads"][0].at[2].multiply(-1), right["heads"][1]]}
+
+    with pytest.raises(AssertionError) as raised:
+        gradcheck.check(model_loss, hand, params, *data)
+    first, *table = str(raised.value).splitlines()
+    assert first.startswith("gradient['heads'][0][2]: -5.57328259408468")
+    assert first.endswith(" by jax.grad: MISMATCH; only [2]: the sign is wrong: -1 times the right one")
+    assert sum("MISMATCH" in line for line in table) == 1
