@@ -133,6 +133,7 @@ def test_another_key_is_another_epoch():
     assert not np.allclose(one, other, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}])
 @pytest.mark.parametrize(
     ("n", "S", "clip_norm"), [(24, 3, 0.0), (31, 3, 0.0), (31, 3, 0.45), (50, 8, 0.0), (10, 8, 0.0)]
@@ -144,6 +145,7 @@ def test_an_epoch_in_blocks_is_the_same_epoch(n, S, clip_norm, options):
     assert_close(blocked, plain, 1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [{}, {"clip_norm": 0.45}, {"input_dropout": 0.2}])
 def test_an_epoch_in_halves_is_the_same_epoch(option):
     """Also where an odd number of examples remains after the last batch."""
