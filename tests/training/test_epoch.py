@@ -115,7 +115,11 @@ def test_an_epoch_of_clipped_gradients_and_its_noise_scale(clip_norm):
     assert_close(seen.noise, (np.mean(covariance_traces), np.mean(squared_norms)), 1e-10)
 
 
-@pytest.mark.parametrize("options", [{"edges": True}, {"edges": True, **NOISE}], ids=["edges", "edges and noise"])
+@pytest.mark.parametrize(
+    "options",
+    [{"edges": True}, pytest.param({"edges": True, **NOISE}, marks=pytest.mark.slow)],
+    ids=["edges", "edges and noise"],
+)
 def test_what_a_step_makes_of_its_images_is_what_is_learned(options):
     """Every batch with a key of its own, and its part of the distortions' strength."""
     config, (images, labels), strength = config_of(5, **options), data(23, (2, 6)), np.float32(0.8)
