@@ -1,15 +1,13 @@
 """Strict numbers for the whole suite: float64, rank promotion an error, full matmul precision; and few digits.
 
-What one test has compiled, another takes from a folder that all processes of a session share.
+What one test has compiled, another takes from .pytest_cache, today or tomorrow; `pytest --cache-clear` empties it.
 """
 
 import gzip
 import importlib
-import shutil
+import platform
 import signal
-import tempfile
 import warnings
-from pathlib import Path
 from subprocess import CompletedProcess
 
 import jax
@@ -30,26 +28,10 @@ settings.register_profile("jaxmlp", deadline=None, derandomize=True)  # first ca
 settings.load_profile("jaxmlp")
 
 
-COMPILED = pytest.StashKey[str]()
-
-
 def pytest_configure(config):
-    worker = getattr(config, "workerinput", None)  # of pytest-xdist, whose controller has no such thing
-    if jax.config.jax_compilation_cache_dir:  # somebody else's choice
-        return
-    if worker is None:
-        config.stash[COMPILED] = tempfile.mkdtemp(prefix="jaxmlp-tests-")
-    environment.keep_compiled(Path(worker["compiled"] if worker else config.stash[COMPILED]))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node):
-    node.workerinput["compiled"] = node.config.stash.get(COMPILED, "")
-
-
-def pytest_unconfigure(config):
-    if COMPILED in config.stash:
-        shutil.rmtree(config.stash[COMPILED], ignore_errors=True)
+    """Every process of pytest-xdist comes here too."""
+    if hasattr(config, "cache") and not jax.config.jax_compilation_cache_dir:
+        environment.keep_compiled(config.cache.mkdir(f"compiled-{platform.node()}"))
 
 
 @pytest.fixture(scope="session")

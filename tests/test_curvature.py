@@ -15,7 +15,7 @@ from jaxmlp import batch, curvature
 from jaxmlp.activations import relu, sigmoid
 from nets import PAIRS, digits_sized, random_net, take
 
-SIZES = [1, 5]
+SIZES = [pytest.param(1, marks=pytest.mark.slow), 5]
 OTHER = np.array([3, 0, 2])  # another batch, made of some of the same examples
 
 
@@ -94,6 +94,7 @@ def test_every_pair_of_activations_against_autodiff(name, n):
         assert_close(take(got[name], i), expected[i][name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kronecker_factors", "empirical_kronecker_factors"])
 def test_kronecker_factors_of_one_example_are_exact(kind):
     """A_l ⊗ G_l is then layer l's block of JᵀJ, or of g gᵀ."""
@@ -161,6 +162,7 @@ def test_float32_at_the_size_of_mnist(digits):
         assert_close(got["tangent_kernel_with_other"][:, :, m, k], along(row, theta, x)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hessian_diagonal", "hessian_traces", "gauss_newton_diagonal"])
 def test_no_tensor_of_units_by_units_by_examples_in_memory(digits, name):
     """The diagonals need about the memory of x0², (n, D), and far from n·K·K."""
@@ -168,6 +170,7 @@ def test_no_tensor_of_units_by_units_by_examples_in_memory(digits, name):
     assert program.compile().memory_analysis().temp_size_in_bytes < 4 * N * (D + 3 * K)
 
 
+@pytest.mark.slow
 def test_no_jacobian_in_memory(digits):
     """Beside one more of its results, the tangent kernel needs about S, (n, C, K), of both batches."""
     passes = batch.passes(*digits)
@@ -175,6 +178,7 @@ def test_no_jacobian_in_memory(digits):
     assert memory.temp_size_in_bytes < memory.output_size_in_bytes + 4 * N * (C * K * 1.5 + D)
 
 
+@pytest.mark.slow
 def test_exact_kronecker_factors_hold_one_output_at_a_time(digits):
     memory = curvature.kronecker_factors.lower(batch.passes(*digits)).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 4 * N * (2 * D + 5 * K) + 4 * 4 * K * K
@@ -211,6 +215,7 @@ def test_tangent_kernel_by_blocks_of_rows():
     assert_close(got, jnp.einsum("nkml,ml->nk", curvature.tangent_kernel(passes), u))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
 def test_saturated_units_leave_everything_finite(scale):
     params, x, y = random_net(n=5, dtype="float32")

@@ -109,6 +109,7 @@ def test_a_committee(evaluate, trained_run, few_digits, tmp_path):
     assert text[2] == f"their committee on {few_digits}"
 
 
+@pytest.mark.slow
 def test_a_network_of_edges_of_upright_digits_is_shown_such(evaluate, edges_run, trained_run, few_digits):
     images, labels = datasets.load(few_digits).test
     members = []

@@ -51,6 +51,7 @@ FUNCTIONS = BATCH | {
 FUNCTIONS["weighted_gradient"] = lambda x, y: statistics.weighted_gradient(batch.passes(PARAMS, x, y, PHI), x[:, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_one_export_serves_every_n(name):
     (n,) = export.symbolic_shape("n")

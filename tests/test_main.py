@@ -14,6 +14,8 @@ from jaxmlp import interrupts
 
 def run(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["jaxmlp", *arguments])
+    for command in main.COMMANDS:  # which another test may have imported, as the user has not
+        monkeypatch.delitem(sys.modules, f"jaxmlp.{command}", raising=False)
     main.main()
     return capsys.readouterr().out
 

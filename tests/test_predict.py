@@ -64,6 +64,7 @@ def test_drawn_digits_are_recognised(mnist_network, tmp_path, kind):
     assert sum(np.array(predictions) == np.arange(10)) >= 9
 
 
+@pytest.mark.slow
 def test_files_of_images(trained_run, few_digits, tmp_path):
     images = datasets.load(few_digits).test.images
     np.save(tmp_path / "one.npy", images[7])
@@ -84,6 +85,7 @@ def test_files_of_images(trained_run, few_digits, tmp_path):
     assert predictions == x2.argmax(1).tolist()
 
 
+@pytest.mark.slow
 def test_pictures_become_edges_of_upright_digits_for_a_network_of_such(edges_run, few_digits):
     idx = few_digits / "t10k-images-idx3-ubyte"
     done = predict(f"--run_dir={edges_run}", idx)
@@ -93,6 +95,7 @@ def test_pictures_become_edges_of_upright_digits_for_a_network_of_such(edges_run
     np.testing.assert_allclose(table(done.stdout)[2], batch.forward(params, shown, phi).x2, atol=0.0051)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_line_and_an_exit_code(trained_run, tmp_path):
     for arguments, code, line in (
         (
@@ -114,6 +117,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(trained_run, tmp_path):
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_without_the_plot_extra_photos_are_refused_and_idx_files_are_not(trained_run, few_digits, tmp_path):
     (tmp_path / "PIL.py").write_text("raise ImportError('not installed here')")
     (tmp_path / "digit.png").write_bytes(b"\x89PNG\r\n\x1a\n")

@@ -33,6 +33,7 @@ def test_it_writes_a_page_and_says_where_even_without_a_home(copy, tmp_path):
     assert (copy / "report" / "index.html").read_text().startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.slow
 def test_a_report_with_a_comparison_and_a_comparison_alone(report, copy, trained_run):
     done = report("--compare", copy, trained_run)
     assert (done.stdout, done.stderr) == (f"{copy / 'report' / 'comparison.html'}\n", "")

@@ -17,7 +17,7 @@ from jaxmlp.batch import Passes
 from jaxmlp.network import Deltas, Params, Trace
 from nets import PAIRS, digits_sized, random_net, take
 
-SIZES = [1, 5]
+SIZES = [pytest.param(1, marks=pytest.mark.slow), 5]
 OTHER = np.array([3, 0, 2])  # another batch, made of some of the same examples
 MAX_NORM = 1.5  # some gradients are longer, some shorter
 
@@ -147,6 +147,7 @@ def test_float32_at_the_size_of_mnist(digits):
         assert_close(value, expected[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "per_example_gradients"])
 def test_no_gradient_per_example_in_memory(digits, name):
     """Beside its result, a statistic needs less than one gradient's memory for every 40 examples, variance for 20,
@@ -240,6 +241,7 @@ def test_norms_neither_underflow_nor_overflow(size):
         assert np.sqrt(sum(np.sum(leaf**2) for leaf in clipped)) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
 def test_saturated_units_leave_everything_finite(scale):
     params, x, y = random_net(n=5, dtype="float32")
@@ -309,6 +311,7 @@ def test_a_wrong_argument_is_named(name):
         call()
 
 
+@pytest.mark.slow
 def test_derivatives_where_one_gradient_is_zero():
     """Of the norms: those of the other examples. Of the clipped gradient: that one stays below any bound."""
     params, x, y = random_net(n=5)
@@ -325,9 +328,7 @@ def test_derivatives_where_one_gradient_is_zero():
     slope, jacobian = jax.jit(jax.grad(norms)), jax.jit(jax.jacfwd(clipped))
     assert_close(slope(params, x, y), slope(params, x[others], y[others]))
     got = jacobian(params, x, y, MAX_NORM)
-    in_parts = [
-        jacobian(params, x[rows], y[rows], c) for rows, c in ((others, MAX_NORM), (np.array([2]), np.inf))
-    ]
+    in_parts = [jacobian(params, x[rows], y[rows], c) for rows, c in ((others, MAX_NORM), (np.array([2]), np.inf))]
     assert_close(got, jax.tree.map(jnp.add, *in_parts))
     assert_close(jax.jit(jax.jacrev(clipped))(params, x, y, MAX_NORM), got)
 

@@ -127,6 +127,7 @@ def test_a_run_goes_on_from_its_directory_with_no_other_flag(call, few_digits, t
     assert other.returncode == 1
 
 
+@pytest.mark.slow
 def test_its_flags_repeat_a_run(call, few_digits, tmp_path):
     told = [f"--data_dir={few_digits}", "--hidden=9", "--epochs=2", "--seed=5"]
     first = call("train", *told, "--run_dir=run", cwd=tmp_path)

@@ -73,6 +73,7 @@ def test_distort_filters_and_interpolates_its_noise_as_scipy_does(strength):
 # --- what is drawn ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height", [28, 27])
 def test_noise_is_uniform_on_the_midpoints_and_independent(height):
     fields = np.stack(noise(KEY, (20, height, 28)))
@@ -94,6 +95,7 @@ def test_noise_is_uniform_on_the_midpoints_and_independent(height):
     assert largest_correlation(fields.transpose(0, 3, 1, 2).reshape(2 * 28, -1)) < 0.15  # of two columns of either
 
 
+@pytest.mark.slow
 def test_elastic_displacements_are_of_the_size_that_alpha_and_sigma_say():
     """Away from the edges: variance α²/3 times the sum of the squared weights, 1/(4πσ²)."""
     fields = np.stack(displacement(KEY, (200, 28, 20), Distortion(alpha=38, sigma=2)))
@@ -173,6 +175,7 @@ def test_a_key_fixes_the_distortion_and_every_example_has_its_own():
     assert apart[~np.eye(12, dtype=bool)].min() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_values_shape_and_dtype_stay(dtype):
     images = random_images(SHAPE, dtype).at[:3].set(1)
@@ -183,6 +186,7 @@ def test_values_shape_and_dtype_stay(dtype):
         assert float(out.max()) <= 1 + 1e-6
 
 
+@pytest.mark.slow
 def test_scan_and_vmap_over_keys_are_calls_in_turn():
     images = random_images(SHAPE)
     keys = jax.random.split(KEY, 3)

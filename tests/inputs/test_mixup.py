@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from scipy import stats
 
 from jaxmlp.inputs.mixup import mix
@@ -26,6 +27,7 @@ def test_an_image_and_its_target_are_mixed_in_the_same_parts_with_the_example_be
     assert min(parts) >= 0.5
 
 
+@pytest.mark.slow
 def test_parts_are_the_larger_of_a_beta_variable_and_its_complement():
     """Targets 1 and 0 in turn: every mixed target of a 1 is its part."""
     n = 20_000

@@ -72,6 +72,7 @@ def test_the_last_line_leads_to_the_explorer_or_says_how_to_make_it(copy, few_di
     assert '<a href="../explore.html">' in page.rpartition("<footer>")[2]
 
 
+@pytest.mark.slow
 def test_a_network_of_edges_of_upright_digits_is_shown_such(edges_run, few_digits, tmp_path):
     copy = shutil.copytree(edges_run, tmp_path / "copy")
     last = read_run(copy).history[-1]

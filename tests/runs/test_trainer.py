@@ -109,6 +109,7 @@ def test_a_run_stopped_at_every_epoch_ends_with_the_same_bits(few_digits, tmp_pa
     assert_same(tmp_path / "whole", tmp_path / "pieces")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 @pytest.mark.parametrize("saves", [0, 1])
 def test_killed_between_its_two_saves_an_epoch_leaves_the_same_best(
@@ -251,6 +252,7 @@ def test_fewer_epochs_are_refused(copy, few_digits):
     assert run_directory.read_config(copy)["config"]["epochs"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [{"schedule": "cosine"}, {"shift": 1.0, "distortion_end": 0.5}])
 def test_another_number_of_epochs_is_refused_where_a_schedule_depends_on_it(few_digits, tmp_path, option):
     config = Config(**{**vars(CONFIG), **option})

@@ -32,7 +32,7 @@ def examples():
         {"mixup": 0.5},
         {"input_dropout": 0.3},
         {"edges": True},
-        {**DISTORTED, "edges": True, "mixup": 0.5, "input_dropout": 0.2},
+        pytest.param({**DISTORTED, "edges": True, "mixup": 0.5, "input_dropout": 0.2}, marks=pytest.mark.slow),
     ],
     ids=",".join,
 )

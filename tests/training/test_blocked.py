@@ -56,7 +56,9 @@ def blocked_epoch(state, x, y, learning_rates, S, phi, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-@pytest.mark.parametrize(("K", "B", "S"), [(5, 4, 3), (7, 1, 6), (4, 10, 2)])
+@pytest.mark.parametrize(
+    ("K", "B", "S"), [(5, 4, 3), *(pytest.param(*KBS, marks=pytest.mark.slow) for KBS in ((7, 1, 6), (4, 10, 2)))]
+)
 def test_an_epoch_of_blocks_is_an_epoch_of_batches(optimizer, K, B, S):
     state, x, y, learning_rates = problem(K, B, 4 * S, optimizer)
     expected = plain_epoch(state, x, y, learning_rates, activations.sigmoid, optimizer)
@@ -66,6 +68,7 @@ def test_an_epoch_of_blocks_is_an_epoch_of_batches(optimizer, K, B, S):
     assert min(moved) > 1e-2  # the comparison is between parameters that went somewhere
 
 
+@pytest.mark.slow
 def test_clipped_gradients():
     """Each by autodiff, and shortened by itself."""
     optimizer, phi, clip_norm = OPTIMIZERS["nesterov, weight decay"], activations.sigmoid, 0.3
@@ -85,6 +88,7 @@ def test_clipped_gradients():
     assert_close(actual, expected, 1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phi", [(activations.tanh, activations.identity), (activations.relu, activations.sigmoid)])
 def test_any_activation(phi):
     optimizer = OPTIMIZERS["sgd"]
@@ -94,6 +98,7 @@ def test_any_activation(phi):
     assert_close(blocked_epoch(state, x, y, learning_rates, 3, phi, optimizer), expected, 1e-10)
 
 
+@pytest.mark.slow
 def test_float32_stays_float32_and_agrees_to_its_rounding():
     optimizer = OPTIMIZERS["nesterov, weight decay"]
     single = jax.tree.map(lambda a: a.astype(jnp.float32), problem(5, 4, 12, optimizer))

@@ -86,7 +86,7 @@ def test_one_example_has_no_noise_scale():
 
 def test_every_field_says_what_it_is_and_what_it_may_be():
     for f in fields(Config):
-        assert set(f.metadata) - {"transform"} == {"help", "expected", "valid"}
+        assert set(f.metadata) - {"transform", "group"} == {"help", "expected", "valid"}
         assert f.metadata["help"]
 
 

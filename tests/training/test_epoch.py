@@ -115,7 +115,11 @@ def test_an_epoch_of_clipped_gradients_and_its_noise_scale(clip_norm):
     assert_close(seen.noise, (np.mean(covariance_traces), np.mean(squared_norms)), 1e-10)
 
 
-@pytest.mark.parametrize("options", [{"edges": True}, {"edges": True, **NOISE}], ids=["edges", "edges and noise"])
+@pytest.mark.parametrize(
+    "options",
+    [{"edges": True}, pytest.param({"edges": True, **NOISE}, marks=pytest.mark.slow)],
+    ids=["edges", "edges and noise"],
+)
 def test_what_a_step_makes_of_its_images_is_what_is_learned(options):
     """Every batch with a key of its own, and its part of the distortions' strength."""
     config, (images, labels), strength = config_of(5, **options), data(23, (2, 6)), np.float32(0.8)
@@ -133,6 +137,7 @@ def test_another_key_is_another_epoch():
     assert not np.allclose(one, other, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}])
 @pytest.mark.parametrize(
     ("n", "S", "clip_norm"), [(24, 3, 0.0), (31, 3, 0.0), (31, 3, 0.45), (50, 8, 0.0), (10, 8, 0.0)]
@@ -144,6 +149,7 @@ def test_an_epoch_in_blocks_is_the_same_epoch(n, S, clip_norm, options):
     assert_close(blocked, plain, 1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [{}, {"clip_norm": 0.45}, {"input_dropout": 0.2}])
 def test_an_epoch_in_halves_is_the_same_epoch(option):
     """Also where an odd number of examples remains after the last batch."""

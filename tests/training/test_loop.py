@@ -63,6 +63,7 @@ def test_the_test_set_is_the_test_set(program, dataset):
     assert program.test(state.params).errors == np.sum((hidden @ W2 + b2).argmax(axis=1) != dataset.test.labels)
 
 
+@pytest.mark.slow
 def test_the_noise_scale_is_in_the_record_if_asked_for(program, dataset):
     asked = loop.prepare(Config(**{**vars(CONFIG), "log_noise_scale": True}), dataset)
     (_, without), (_, having) = next(loop.fit(program)), next(loop.fit(asked))
@@ -77,6 +78,7 @@ def test_a_run_that_diverges_stops_at_its_epoch(dataset):
         list(loop.fit(program))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cores", "halves"), [(1, False), (2, True)])
 def test_the_epoch_is_compiled_as_it_is_tuned_for_this_machine(dataset, monkeypatch, cores, halves):
     compiled, real = [], loop.train_epoch.lower
