@@ -26,7 +26,6 @@ class Part(NamedTuple):
     bottom: int
     right: int
     area: float
-    thickness: float
     contrast: float
     border: bool
 
@@ -50,7 +49,7 @@ def find(gray: Gray, debug=False):
     for reverse in (False, True):
         g = 1 - gray if reverse else gray
         for share in WIDEST_STROKES:
-            widest = max(3, round(share * min(gray.shape)))
+            widest = 2 * round(share * min(gray.shape) / 2) + 1
             found = _find(g, widest, debug and (reverse, share))
             if found and (best is None or found.score > 1.02 * best.score):
                 best = found
@@ -58,8 +57,8 @@ def find(gray: Gray, debug=False):
 
 
 def _find(gray, widest, debug=False):
-    ground = np.maximum(inks.ground(gray, widest), 1e-3)
-    ink = 1 - gray / ground
+    ground = inks.ground(gray, widest)
+    ink = (ground - gray) / (ground + 0.1)
     middle = np.median(ink)
     ink = ink - middle
     noise = 1.4826 * np.median(np.abs(ink))
@@ -73,15 +72,16 @@ def _find(gray, widest, debug=False):
         mask = thin
     labels, parts = _parts(mask, ink)
     frames = _frames(labels, parts)
-    parts = [p for p in parts if p not in frames and not _is_blob(p, labels)]
-    parts = [p for p in parts if p.contrast >= LEAST_CONTRAST]
+    parts = [p for p in parts if p not in frames and p.contrast >= LEAST_CONTRAST]
     if debug: print(debug, 'noise', noise, [(p[1:], round(_rank(p,labels),3)) for p in sorted(parts, key=lambda p: -_rank(p,labels))[:5]])
     for main in sorted(parts, key=lambda p: -_rank(p, labels))[:5]:
-        clean = _cleanliness(gray, ground, ink, labels, main)
-        if debug: print('  clean', clean)
-        if clean < 0.4:
+        if _is_blob(main, labels):
             continue
-        score = _rank(main, labels) * clean / max(gray.shape)
+        edged, clean = _cleanliness(gray, ground, ink, labels, main)
+        if debug: print('  clean', main[1:5], edged, clean)
+        if clean < 0.4 or edged < 0.7:
+            continue
+        score = _rank(main, labels) * (edged * clean) ** 4 / max(gray.shape)
         own, rivals = _company(main, parts, labels)
         figure = np.isin(labels, [p.label for p in own])
         level = np.median(ink[figure & (ink > main.contrast / 2)])
@@ -98,17 +98,15 @@ def _parts(mask, ink):
     h, w = mask.shape
     near = max(1, round(0.005 * max(h, w)))
     least = max(3, max(h, w) / 100)
-    dist = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    flat, weights = labels.ravel(), np.maximum(ink, 0).ravel()
+    areas = np.bincount(flat)
+    levels = np.bincount(flat, weights**2) / np.maximum(np.bincount(flat, weights), 1e-9)
     out = []
     for i, (rows, cols) in enumerate(ndimage.find_objects(labels), 1):
         if max(rows.stop - rows.start, cols.stop - cols.start) < least:
             continue
-        m = labels[rows, cols] == i
-        inside = ink[rows, cols][m]
-        contrast = float(np.median(inside[inside >= np.quantile(inside, 0.5)]))
         border = rows.start < near or cols.start < near or rows.stop > h - near or cols.stop > w - near
-        out.append(Part(i, rows.start, cols.start, rows.stop, cols.stop, int(m.sum()),
-                        2 * float(dist[rows, cols][m].max()), contrast, border))
+        out.append(Part(i, rows.start, cols.start, rows.stop, cols.stop, int(areas[i]), float(levels[i]), border))
     return labels, sorted(out, key=lambda p: -p.extent)[:100]
 
 
@@ -130,13 +128,12 @@ def _frames(labels, parts):
 
 
 def _is_blob(p, labels):
-    if p.thickness > BLOB_THICKNESS * p.extent or p.area > BLOB_AREA * p.extent ** 2:
+    if p.area > BLOB_AREA * p.extent ** 2:
         return True
-    if min(p.height, p.width) > 0.4 * p.extent:
-        m = ndimage.binary_fill_holes(labels[p.top:p.bottom, p.left:p.right] == p.label)
-        if m.mean() > 0.86:
-            return True
-    return False
+    mask = labels[p.top:p.bottom, p.left:p.right] == p.label
+    if 2 * ndimage.distance_transform_edt(np.pad(mask, 1)).max() > BLOB_THICKNESS * p.extent:
+        return True
+    return min(p.height, p.width) > 0.4 * p.extent and ndimage.binary_fill_holes(mask).mean() > 0.86
 
 
 def _rank(p, labels):
@@ -153,13 +150,15 @@ def _cleanliness(gray, ground, ink, labels, p):
     far = max(3, round(0.25 * p.extent))
     rows = slice(max(0, p.top - far), p.bottom + far)
     cols = slice(max(0, p.left - far), p.right + far)
-    figure = labels[rows, cols] == p.label
+    figure = (labels[rows, cols] == p.label) & (ink[rows, cols] > p.contrast / 2)
     dist, near = ndimage.distance_transform_edt(~figure, return_indices=True)
-    collar = (dist > 2 + 0.02 * p.extent) & (dist <= far)
-    if not collar.any():
-        return 0.0
     level = ground[rows, cols][tuple(near)] * (1 - p.contrast / 2)
-    return float(np.mean(gray[rows, cols][collar] >= level[collar]))
+    bright = gray[rows, cols] >= level
+    edge = (dist > 2) & (dist <= 4)
+    collar = (dist > 2 + 0.02 * p.extent) & (dist <= far)
+    if not collar.any() or not edge.any():
+        return 0.0, 0.0
+    return float(np.mean(bright[edge])), float(np.mean(bright[collar]))
 
 
 def _company(main, parts, labels):
