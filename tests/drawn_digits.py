@@ -34,7 +34,14 @@ OTHER_HANDS = {  # more ways to write each
     0: [[arc(0.5, 0.5, 0.2, 0.43, -110, 250)], [arc(0.5, 0.5, 0.36, 0.4, -60, 310)]],
     1: [[[(0.5, 0.06), (0.5, 0.94)]], [[(0.34, 0.26), (0.52, 0.07), (0.52, 0.92)]]],
     2: [
-        [[*arc(0.46, 0.29, 0.24, 0.21, -180, 20), (0.3, 0.86), *arc(0.33, 0.84, 0.09, 0.08, 60, 300), (0.82, 0.92)]],
+        [
+            [
+                *arc(0.46, 0.29, 0.24, 0.21, -180, 20),
+                (0.3, 0.86),
+                *arc(0.33, 0.84, 0.09, 0.08, 60, 300),
+                (0.82, 0.92),
+            ]
+        ],
         [[*arc(0.5, 0.32, 0.26, 0.26, -150, 55), (0.2, 0.92), (0.78, 0.92)]],
     ],
     3: [
@@ -71,7 +78,9 @@ OTHER_HANDS = {  # more ways to write each
 def coverage(digit, size=280, at=(40, 40), scale=200, pen=14, turn=0.0):
     """The pen's mark in a square of `size` pixels, 0 to 1; `turn` in degrees clockwise about the digit's middle."""
     cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-    strokes = [((np.array(s) - 0.5) @ np.array([[cos, sin], [-sin, cos]]) + 0.5) * scale + at for s in STROKES[digit]]
+    strokes = [
+        ((np.array(s) - 0.5) @ np.array([[cos, sin], [-sin, cos]]) + 0.5) * scale + at for s in STROKES[digit]
+    ]
     return inked(strokes, size, size, pen)
 
 
@@ -203,7 +212,9 @@ def _drawn_box(sheet):
     points = []
     for a, b in itertools.pairwise(sides):
         t = np.linspace(0, 1, 20)[:, None]
-        points.extend(a + t * (b - a) + rng.normal(0, uneven) * np.sin(np.pi * t) * (b - a)[::-1] / np.hypot(*(b - a)))
+        points.extend(
+            a + t * (b - a) + rng.normal(0, uneven) * np.sin(np.pi * t) * (b - a)[::-1] / np.hypot(*(b - a))
+        )
     sheet.mark = np.maximum(sheet.mark, inked([points], *sheet.mark.shape, pen))
     return sheet.photographed()
 
@@ -244,15 +255,17 @@ def _margin(sheet):
 
 
 def _two(sheet):
+    """Another digit beside it, about as high, on wider paper."""
     left, top, right, bottom = sheet.box
     tall = bottom - top
-    other = sheet.hand(int(sheet.rng.integers(10)), sheet.rng, tall * sheet.rng.uniform(0.8, 1.2))
+    other = sheet.hand(int(sheet.rng.integers(10)), sheet.rng, tall * sheet.rng.uniform(0.8, 1))
     gap = int(tall * sheet.rng.uniform(0.15, 0.6))
-    more = other.shape[1] + gap + 20  # wider paper, at the right
-    for name, fill in (("mark", 0), ("gray", sheet.paper)):
-        setattr(sheet, name, np.pad(getattr(sheet, name), ((0, 0), (0, more)), constant_values=fill))
+    more = other.shape[1] + gap
+    sheet.mark = np.pad(sheet.mark, ((0, 0), (0, more)))
+    sheet.gray = np.pad(sheet.gray, ((0, 0), (0, more)), constant_values=sheet.paper)
     sheet.width += more
-    sheet.write(other, top + int(tall * sheet.rng.uniform(-0.1, 0.1)), right + gap)
+    low = sheet.height - other.shape[0] - 0.1 * tall
+    sheet.write(other, int(min(top + tall * sheet.rng.uniform(-0.1, 0.1), low)), right + gap)
     return sheet.photographed()
 
 
@@ -327,5 +340,5 @@ STYLES = {
 def picture(style, digit, seed, hand=handwritten):
     """A picture of the digit in that style, uint8: (height, width), or (height, width, 3) where it has colours."""
     rng = np.random.default_rng([seed, digit])
-    more = {"size": (3200, 2400), "tall": rng.uniform(90, 200)} if style == "small on a large sheet" else {}
+    more = {"size": (3200, 2400), "tall": rng.uniform(60, 160)} if style == "small on a large sheet" else {}
     return _uint8(STYLES[style](Sheet(digit, rng, hand, **more)))

@@ -5,18 +5,21 @@ import numpy.typing as npt
 from scipy import ndimage
 
 Gray = npt.NDArray[np.float32]  # (height, width), 0 is black and 1 is white
-Colours = npt.NDArray[np.float32]  # (height, width, 3)
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 COLOUR_GAIN = 1.5  # one colour is taken for the luminance where it varies so much more
 DETAIL = 1 / 8  # of the shorter side: what varies more slowly is light, not ink
+DARKEST = 0.1  # ground's brightness: on a darker one the camera's noise would count as ink
 
 
-def gray(picture: Colours) -> Gray:
-    """The luminance, or where ink and ground differ in colour alone, the red, green or blue that tells them apart."""
-    channels = [picture @ LUMINANCE, *np.moveaxis(picture, -1, 0)]
-    spreads = np.array([_detail(channel) for channel in channels]) * [COLOUR_GAIN, 1, 1, 1]
-    return np.ascontiguousarray(channels[int(np.argmax(spreads))])
+def gray(rgb: npt.NDArray[np.float32]) -> Gray:
+    """The luminance, or where ink and ground differ in colour alone, the red, green or blue that tells them apart.
+
+    `rgb` is (height, width, 3), 0 to 1.
+    """
+    channels = [rgb @ LUMINANCE, *np.moveaxis(rgb, -1, 0)]
+    details = np.array([_detail(channel) for channel in channels]) * [COLOUR_GAIN, 1, 1, 1]
+    return np.ascontiguousarray(channels[int(np.argmax(details))])
 
 
 def _detail(channel: Gray) -> float:
@@ -27,11 +30,18 @@ def _detail(channel: Gray) -> float:
 
 
 def ground(gray: Gray, widest: int) -> Gray:
-    """The brightness under the ink: of what no dark stroke at most so many pixels wide covers nearby.
+    """The brightness under the ink: of what no dark stroke at most `widest` pixels wide covers nearby.
 
-    A morphological closing: it follows the edges of shadows and of sheets.
+    A morphological closing: it follows the edges of shadows and of sheets. `widest` is odd.
     """
-    padded = np.pad(gray, 2 * widest, mode="edge")  # what leaves the picture goes on outside it
-    inside = slice(2 * widest, -2 * widest)
-    closed: Gray = ndimage.grey_closing(padded, widest)[inside, inside]
+    margin = 2 * widest
+    padded = np.pad(gray, margin, mode="edge")  # what leaves the picture goes on outside it
+    closed: Gray = ndimage.grey_closing(padded, widest)[margin:-margin, margin:-margin]
     return closed
+
+
+def ink(gray: Gray, ground: Gray) -> Gray:
+    """How much darker than the ground each pixel is: about 0 for ground, towards 1 for black on it."""
+    darker = (ground - gray) / (ground + DARKEST)
+    above: Gray = darker - np.median(darker)  # the ground was the brightest of the noise
+    return above
