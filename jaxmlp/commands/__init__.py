@@ -1,6 +1,6 @@
 """What the commands share: flags, recipes and help; errors in one line; exit codes. Re-exports only."""
 
 from jaxmlp.commands.flags import Flags
-from jaxmlp.commands.start import WRONG_FLAGS, fail, start
+from jaxmlp.commands.start import BAD_DATA, WRONG_FLAGS, complain, fail, start
 
-__all__ = ["WRONG_FLAGS", "Flags", "fail", "start"]
+__all__ = ["BAD_DATA", "WRONG_FLAGS", "Flags", "complain", "fail", "start"]

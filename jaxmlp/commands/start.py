@@ -105,5 +105,10 @@ def _show_warning(
 
 def fail(message: str, code: int) -> NoReturn:
     """Print the message as one line and exit."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    complain(message)
     sys.exit(code)
+
+
+def complain(message: str) -> None:
+    """Print the message as one line."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)

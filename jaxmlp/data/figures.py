@@ -83,7 +83,7 @@ class Figure(NamedTuple):
 
     ink: Gray  # (height, width), 0 to 1: of the figure alone, its soft edges kept
     box: tuple[slice, slice]  # its rows and columns
-    count: int  # of the figures that stand on the picture, itself one of them
+    figures: int  # that stand on the picture, itself one of them
     weight: float
 
 

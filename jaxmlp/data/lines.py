@@ -53,8 +53,9 @@ def _levelled(rows: Pixels, columns: Pixels, width: int) -> Pixels:
     """The rows, from 0, once the picture is sheared by the slope that gathers most pixels in few of them."""
 
     def sheared(slope: float, every: int = 1) -> Pixels:
-        level: Pixels = np.rint(rows[::every] + slope * (columns[::every] - width / 2)).astype(np.int64)
-        return level - level.min()
+        level = np.rint(rows[::every] + slope * (columns[::every] - width / 2)).astype(np.int64)
+        from_0: Pixels = level - level.min()
+        return from_0
 
     def gathered(slope: float) -> float:
         level = sheared(slope, SAMPLED)

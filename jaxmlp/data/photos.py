@@ -38,8 +38,8 @@ def read(path: Path) -> npt.NDArray[np.uint8]:
     figure = figures.find(_gray(picture, LOOK))
     if figure is None:
         raise DataError(f"{path}: expected a pen stroke on plain ground, got a picture without ink")
-    if figure.count > 1:
-        raise DataError(f"{path}: expected one digit, got {figure.count} figures side by side")
+    if figure.figures > 1:
+        raise DataError(f"{path}: expected one digit, got {figure.figures} figures")
     return _mnist_form(_thickened(_from_nearer(picture, figure)))
 
 
@@ -49,7 +49,7 @@ def _gray(picture: Picture, longest: int) -> Gray:
 
     image = Image.fromarray(picture)
     image.thumbnail((longest, longest), Image.Resampling.BOX)
-    gray = inks.gray(np.asarray(image, np.float32) / 255)
+    gray = inks.gray(np.asarray(image, np.float32) / np.float32(255))
     smooth: Gray = ndimage.gaussian_filter(gray, max(gray.shape) / LOOK)
     return smooth
 
@@ -65,7 +65,7 @@ def _from_nearer(picture: Picture, figure: Figure) -> Gray:
             for axis in figure.box
         )
         nearer = figures.find(_gray(picture[around], LOOK))
-        if nearer is not None and nearer.count == 1:
+        if nearer is not None and nearer.figures == 1:
             figure = nearer
     return figure.ink[figure.box]
 

@@ -9,6 +9,21 @@ from jaxmlp.data import idx, photos
 from jaxmlp.data.idx import DataError
 
 NPY_MAGIC = b"\x93NUMPY"
+START = 64  # bytes, which tell files apart
+
+NOT_READ = {  # pictures that people have, by how their files start
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"%PDF": "PDF",
+    b"\0\0\1\0": "ICO",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\xff\x0a": "JPEG XL",
+}
+AVIF_BRANDS = (b"avif", b"avis")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def read(path: Path, pixels: int) -> npt.NDArray[np.uint8]:
@@ -16,9 +31,14 @@ def read(path: Path, pixels: int) -> npt.NDArray[np.uint8]:
 
     A PNG or JPEG is a photo of one digit, brought into MNIST's form. An IDX file, gzipped or not, holds images as
     MNIST's do. A .npy file holds one image (height, width) or several (n, height, width), of uint8, or of floats
-    from 0 to 1. Raises DataError for anything else, MissingExtra for a photo without Pillow.
+    from 0 to 1. Raises DataError for anything else, which names other kinds of picture, and MissingExtra for a
+    photo without Pillow.
     """
     start = _start(path)
+    if name := _not_read(start):
+        raise DataError(
+            f"{path}: expected a PNG or JPEG picture, an IDX or a .npy file, got {name} (save it as JPEG or PNG)"
+        )
     if start.startswith(NPY_MAGIC):
         images = _read_npy(path)
     elif start.startswith((b"\0\0", idx.GZIP_MAGIC)):
@@ -41,9 +61,21 @@ def _start(path: Path) -> bytes:
         if path.exists() and not path.is_file():  # to open a FIFO waits for a writer
             raise DataError(f"{path}: expected a regular file, got a folder or device")
         with path.open("rb") as file:
-            return file.read(len(NPY_MAGIC))
+            return file.read(START)
     except OSError as error:
         raise DataError(f"{path}: expected a readable file, got {error.strerror}") from error
+
+
+def _not_read(start: bytes) -> str | None:
+    """The name of the file's format, if it is a picture or film that is not read."""
+    if start[4:8] == b"ftyp":  # a list of brands follows; mif1 may be either, and has a second one that says which
+        brands = start[8 : int.from_bytes(start[:4], "big")]
+        if any(brand in brands for brand in AVIF_BRANDS):
+            return "AVIF"
+        return "HEIC" if any(brand in brands for brand in HEIC_BRANDS) else "a film (MP4 or QuickTime)"
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return "WebP"
+    return next((name for magic, name in NOT_READ.items() if start.startswith(magic)), None)
 
 
 def _read_npy(path: Path) -> npt.NDArray[np.uint8]:
