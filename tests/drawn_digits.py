@@ -1,7 +1,7 @@
 """Digits drawn with a round pen, in no data set, and pictures of them as people take them.
 
-A digit is lines and arcs in a unit square, y downwards. `photo` is a plain square of it, `picture` a whole picture in
-one of the STYLES: the shape, the pen, the size, the place and the light are of a seed's choosing.
+A digit is lines and arcs in a unit square, y downwards. `photo` is a plain square of it, `picture` a whole picture
+in one of the STYLES: the shape, the pen, the size, the place and the light are of a seed's choosing.
 """
 
 import itertools
@@ -121,9 +121,10 @@ def handwritten(digit, rng, height):
     strokes = []
     for stroke in hands[rng.integers(len(hands))]:
         x, y = np.array(stroke).T
-        uneven = 0.015 * np.stack([np.sin(5 * y + phases[0]) + np.sin(9 * x + phases[1]),
-                                   np.sin(5 * x + phases[2]) + np.sin(9 * y + phases[3])], axis=1)  # fmt: skip
-        strokes.append((np.array(stroke) + uneven - 0.5) @ form * height / 0.86)
+        waves = np.sin(5 * np.stack([y, x], axis=1) + phases[:2]) + np.sin(
+            9 * np.stack([x, y], axis=1) + phases[2:]
+        )
+        strokes.append((np.array(stroke) + 0.015 * waves - 0.5) @ form * height / 0.86)
     pen = height * rng.uniform(0.045, 0.12)
     low, high = np.min(np.concatenate(strokes), 0) - pen, np.max(np.concatenate(strokes), 0) + pen
     width, tall = np.ceil(high - low).astype(int)
@@ -274,8 +275,8 @@ def _neighbour(sheet):
     tall = bottom - top
     other = sheet.hand(int(sheet.rng.integers(10)), sheet.rng, tall * sheet.rng.uniform(0.8, 1.2))
     inside = sheet.rng.uniform(0.15, 0.5) * np.array(other.shape)
-    rows, columns = (max(3, int(min(length, 0.7 * room)))
-                     for length, room in zip(inside, (top, min(left, sheet.width - right)), strict=True))  # fmt: skip
+    room = np.array([top, min(left, sheet.width - right)])
+    rows, columns = np.maximum(3, np.minimum(inside, 0.7 * room)).astype(int)
     place = sheet.rng.integers(3)
     if place == 0:
         sheet.write(other, top, columns - other.shape[1])

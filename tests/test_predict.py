@@ -1,5 +1,6 @@
 """The command on drawn digits that are in no data set, on files of images, and on what it must refuse."""
 
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from jaxmlp import batch
 from jaxmlp.data import datasets
 from jaxmlp.inputs.deskewing import deskewed
 from jaxmlp.inputs.edges import edge_maps
+from jaxmlp.inspection import prediction
 from jaxmlp.runs import storage
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config
@@ -23,8 +25,8 @@ def predict(*arguments, **environment):
 
 def table(text):
     """(names, predictions, outputs) of the rows that were printed."""
-    rows = [line.split() for line in text.splitlines()[1:]]
-    return [row[0] for row in rows], [int(row[1]) for row in rows], np.array([row[2:] for row in rows], float)
+    rows = [line.split(maxsplit=12) for line in text.splitlines()[1:]]
+    return [row[0] for row in rows], [int(row[1]) for row in rows], np.array([row[2:12] for row in rows], float)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,48 @@ def test_a_mistake_is_one_line_and_an_exit_code(trained_run, tmp_path):
         assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith(line)
         assert done.stderr.count("\n") == 1
+
+
+def test_of_many_files_the_good_ones_are_predicted_and_each_bad_one_is_named(trained_run, few_digits, tmp_path):
+    (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY")
+    (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    np.save(tmp_path / "good.npy", datasets.load(few_digits).test.images[7])
+    files = [tmp_path / name for name in ("bad.npy", "good.npy", "photo.heic", "absent.png")]
+    done = predict(f"--run_dir={trained_run}", *files)
+    assert done.returncode == 2
+    assert table(done.stdout)[0] == [str(tmp_path / "good.npy")]
+    errors = done.stderr.splitlines()
+    assert [line.split(": expected ")[0] for line in errors] == [
+        f"error: {tmp_path / name}" for name in ("bad.npy", "photo.heic", "absent.png")
+    ]
+    assert "got HEIC" in errors[1]
+
+
+def test_the_command_says_where_it_is_not_sure(trained_run, few_digits, tmp_path):
+    images = datasets.load(few_digits).test.images
+    np.save(tmp_path / "empty.npy", np.zeros_like(images[:1]))
+    done = predict(f"--run_dir={trained_run}", tmp_path / "empty.npy", few_digits / "t10k-images-idx3-ubyte")
+    rows = done.stdout.splitlines()[1:]
+    assert re.search(r"  not sure: largest output 0\.[0-4]\d$", rows[0])
+    params, phi = jaxmlp.load(trained_run)
+    x2 = np.asarray(batch.forward(params, images.reshape(200, -1) / 255, phi).x2)
+    assert [row.partition("  not sure")[1] != "" for row in rows[1:]] == [prediction.doubt(x) != "" for x in x2]
+
+
+@pytest.mark.parametrize(
+    ("largest", "second", "said"),
+    [
+        (1.0, 0.0, ""),
+        (0.9, 0.49, ""),
+        (0.9, 0.51, "not sure: 3 or 8"),
+        (0.51, 0.0, ""),
+        (0.49, 0.0, "largest output 0.49"),
+    ],
+)
+def test_doubt(largest, second, said):
+    outputs = np.zeros(10)
+    outputs[[3, 8]] = largest, second
+    assert prediction.doubt(outputs) == (said if not said or said.startswith("not") else f"not sure: {said}")
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Photos brought into MNIST's form: what comes out, whatever the light, the paper and the pen."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,8 @@ pytest.importorskip("PIL")
 
 from PIL import Image
 
-from drawn_digits import coverage, photo
-from jaxmlp.data import DataError, datasets, photos
+from drawn_digits import STYLES, coverage, photo, picture
+from jaxmlp.data import DataError, datasets, decoding, photos
 
 ACROSS = np.linspace(0, 1, 280)[None, :]
 DOWN = ACROSS.T
@@ -101,6 +103,53 @@ def test_the_same_digit_comes_out_under_any_light(read, digit, condition):
     assert likeness(read(photo(digit)), read(photo(digit, **CONDITIONS[condition]))) > 0.93
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """What is read of a digit of a seed on plain paper."""
+
+    @functools.cache
+    def read(digit, seed):
+        path = tmp_path_factory.mktemp("plain") / "digit.png"
+        Image.fromarray(picture("pen on paper", digit, seed)).save(path)
+        return photos.read(path)
+
+    return read
+
+
+@pytest.mark.parametrize("style", [style for style in STYLES if style not in ("pen on paper", "two digits")])
+@pytest.mark.parametrize(("digit", "seed"), [(0, 17), (1, 14), (4, 16), (5, 13), (8, 11)])
+def test_the_same_digit_comes_out_of_any_picture(read, plain, style, digit, seed):
+    shown = picture(style, digit, seed)
+    kind = {"name": "digit.jpg", "quality": 80} if seed % 2 else {}
+    assert likeness(plain(digit, seed), read(shown, **kind)) > 0.9
+
+
+@pytest.mark.parametrize("digit", range(0, 10, 3))
+def test_two_digits_are_refused_and_counted(read, digit):
+    with pytest.raises(DataError, match=r"digit\.png: expected one digit, got 2 figures$"):
+        read(picture("two digits", digit, 5))
+
+
+def test_a_digit_beside_nothing_else_may_touch_the_border(read):
+    assert likeness(read(photo(5)), read(photo(5)[:220])) > 0.9
+
+
+def test_a_one_is_no_ruled_line(read):
+    sheet = np.full((300, 400), 230, np.uint8)
+    sheet[20:280, 196:204] = 30
+    assert likeness(read(sheet), read(photo(1, at=(0, 0), scale=280, pen=8))) > 0.8
+    sheet[:, 60:64] = sheet[:, 340:344] = 60  # nor is it where there are some
+    assert likeness(read(sheet), read(photo(1, at=(0, 0), scale=280, pen=8))) > 0.8
+
+
+def test_a_digit_on_a_line_is_read_without_it(read):
+    sheet = photo(2, at=(40, 40), scale=200)
+    clean = read(sheet)
+    for row in range(20, 280, 60):
+        sheet[row : row + 3] = np.minimum(sheet[row : row + 3], 60)
+    assert likeness(clean, read(sheet)) > 0.95
+
+
 def test_a_thin_stroke_becomes_as_wide_as_mnists(read):
     ink = [read(photo(0, pen=pen)).sum() / 255 for pen in (2, 4, 14)]
     assert ink[0] == pytest.approx(ink[2], rel=0.25)
@@ -173,6 +222,23 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path, content):
     ) as caught:
         photos.read(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_large_jpeg_is_read_reduced(tmp_path):
+    path = tmp_path / "digit.jpg"
+    Image.fromarray(photo(3)).resize((12_000, 9_000), Image.Resampling.NEAREST).save(path)  # 108 million pixels
+    assert max(decoding.read(path).shape) < 2 * decoding.ENOUGH
+    wide = Image.fromarray(photo(3)).resize((400, 300))
+    wide.save(tmp_path / "small.png")
+    assert likeness(photos.read(tmp_path / "small.png"), photos.read(path)) > 0.98
+
+
+def test_a_jpeg_of_absurd_size_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "digit.jpg"
+    Image.fromarray(photo(3)).save(path)
+    monkeypatch.setattr(decoding, "LARGEST_JPEG", 280 * 280 - 1)
+    with pytest.raises(DataError, match=r"refuses: 78400 pixels, more than 78399$"):
+        photos.read(path)
 
 
 def test_a_picture_of_absurd_size_is_refused_unread(tmp_path):

@@ -89,6 +89,39 @@ def test_refuses(read, tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
+def brands(*names):
+    """The first box of an ISO media file."""
+    box = b"ftyp" + names[0] + bytes(4) + b"".join(names[1:])
+    return (
+        (4 + len(box)).to_bytes(4, "big") + box + b"\0\0\0\x08avif"
+    )  # what comes after the box counts for nothing
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (brands(b"heic", b"mif1", b"heic"), "HEIC"),
+        (brands(b"mif1", b"heic"), "HEIC"),
+        (brands(b"avif", b"mif1", b"miaf"), "AVIF"),
+        (brands(b"mif1", b"avif", b"miaf"), "AVIF"),
+        (brands(b"isom", b"mp41"), r"a film \(MP4 or QuickTime\)"),
+        (b"GIF89a", "GIF"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "WebP"),
+        (b"BM\x9a\0\0\0", "BMP"),
+        (b"II*\0\x08\0\0\0", "TIFF"),
+        (b"MM\0*\0\0\0\x08", "TIFF"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\0\0\1\0\1\0", "ICO"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    ],
+)
+def test_other_pictures_are_named(read, content, name):
+    message = rf"expected a PNG or JPEG picture, an IDX or a \.npy file, got {name} \(save it as JPEG or PNG\)$"
+    with pytest.raises(DataError, match=message):
+        read(content, 784)
+
+
 def test_labels_are_no_images():
     with pytest.raises(DataError, match="expected the number of dimensions 3, got 1"):
         pictures.read(MNIST / "t10k-labels-idx1-ubyte.gz", 784)
