@@ -134,13 +134,15 @@ def handwritten(digit, rng, height):
 class Sheet:
     """A sheet that one digit stands on: `mark` is what the pen covers of it, `gray` the sheet's own brightness."""
 
-    def __init__(self, digit, rng, hand, size=None, tall=None):
-        self.rng, self.hand = rng, hand
+    def __init__(self, digit, seed, hand, size=None, tall=(0.35, 0.6)):
+        self.rng, self.hand = np.random.default_rng([seed, digit]), hand
+        rng = self.rng
         self.height, self.width = size or (int(rng.integers(400, 900)), int(rng.integers(400, 900)))
         self.ink, self.paper = rng.uniform(0.03, 0.3), rng.uniform(0.8, 1)
         self.mark = np.zeros((self.height, self.width))
         self.gray = np.full_like(self.mark, self.paper)
-        figure = hand(digit, rng, tall or min(self.height, self.width) * rng.uniform(0.35, 0.6))
+        writing = np.random.default_rng([seed, digit, 1])  # the same shape whatever the style
+        figure = hand(digit, writing, min(self.height, self.width) * rng.uniform(*tall))
         spare = np.array(self.mark.shape) - figure.shape
         top, left = (spare * rng.uniform(0.3, 0.7, 2)).astype(int)
         self.box = (left, top, left + figure.shape[1], top + figure.shape[0])  # of the digit
@@ -340,6 +342,5 @@ STYLES = {
 
 def picture(style, digit, seed, hand=handwritten):
     """A picture of the digit in that style, uint8: (height, width), or (height, width, 3) where it has colours."""
-    rng = np.random.default_rng([seed, digit])
-    more = {"size": (3200, 2400), "tall": rng.uniform(60, 160)} if style == "small on a large sheet" else {}
-    return _uint8(STYLES[style](Sheet(digit, rng, hand, **more)))
+    more = {"size": (3200, 2400), "tall": (0.025, 0.07)} if style == "small on a large sheet" else {}
+    return _uint8(STYLES[style](Sheet(digit, seed, hand, **more)))

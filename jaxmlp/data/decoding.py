@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Picture = npt.NDArray[np.uint8]  # (height, width, 3): red, green, blue
 
 JPEG_START = b"\xff\xd8"
-ENOUGH = 2048  # pixels of either side: a JPEG that keeps so many is read at a half, a quarter or an eighth
+ENOUGH = 2048  # pixels of either side
 LARGEST_JPEG = 2**28  # pixels; a progressive one takes three bytes of memory for each
 
 
@@ -32,6 +32,7 @@ def read(path: Path) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with _opened(path) as file:
+                _reduce(file)
                 picture: Image.Image = ImageOps.exif_transpose(file)
                 picture.load()
     except Exception as error:  # a damaged file makes Pillow's decoders raise errors of many kinds
@@ -48,12 +49,14 @@ def _opened(path: Path) -> "Image.Image":
     with path.open("rb") as file:
         if file.read(len(JPEG_START)) != JPEG_START:
             return Image.open(path, formats=("PNG",))
-    # Not by Image.open, which counts the pixels before it can be told to reduce them.
-    picture = JpegImagePlugin.JpegImageFile(path)
-    if picture.width * picture.height > LARGEST_JPEG:
-        raise ValueError(f"{picture.width * picture.height} pixels, more than {LARGEST_JPEG}")
-    picture.draft(None, (ENOUGH, ENOUGH))
-    return picture
+    return JpegImagePlugin.JpegImageFile(path)  # Image.open refuses a large one before it can be told to reduce it
+
+
+def _reduce(file: "Image.Image") -> None:
+    """Have a JPEG read in a half, a quarter or an eighth of its pixels a side, as long as they are ENOUGH."""
+    if file.width * file.height > LARGEST_JPEG:
+        raise ValueError(f"{file.width * file.height} pixels, more than {LARGEST_JPEG}")
+    file.draft(None, (ENOUGH, ENOUGH))
 
 
 def _opaque(rgba: npt.NDArray[np.uint8]) -> Picture:

@@ -25,9 +25,11 @@ NEARBY = 1 / 4  # of the picture's longer side
 NOISE = 4  # standard deviations of the ground: what is less is no ink
 
 SMALLEST = 1 / 100  # of the picture's longer side: a smaller part is dirt
+AT_BORDER = 1 / 100  # as far from the border, or less, a part is cut by it
 LARGEST_COUNT = 100  # parts that are looked at, and
 WEIGHED = 5  # those that are weighed: the largest
 MOST_FILLED = 0.65  # of the square round it that a part covers: 99.9% of MNIST's digits fill less than 0.54
+DISCERNIBLE = 30  # pixels: in a smaller part strokes run into one another
 THICKEST = 0.5  # of its extent: 99.9% of MNIST's are at most 0.43 thick
 FULLEST = 0.86  # of its box that it covers with its holes: MNIST's cover at most 0.83
 LEAST_EDGE, LEAST_GROUND = 0.55, 0.4  # of the pixels round a part
@@ -120,12 +122,12 @@ class _Reading:
         """The label of each pixel's part, and the largest parts, largest first."""
         labels, _ = ndimage.label(mask, PARTS)
         height, width = mask.shape
-        border = max(1, round(0.005 * max(mask.shape)))
+        border = max(1, round(AT_BORDER * max(mask.shape)))
         ink = np.where(mask, self.ink, 0).ravel()
         areas, sums, squares = (np.bincount(labels.ravel(), weights) for weights in (None, ink, ink**2))
         parts = []
         for label, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
-            cut = min(rows.start, columns.start, height - rows.stop, width - columns.stop) < border
+            cut = min(rows.start, columns.start, height - rows.stop, width - columns.stop) <= border
             contrast = float(squares[label] / sums[label])
             box = (rows.start, columns.start, rows.stop, columns.stop)
             part = Part(label, *box, int(areas[label]), contrast, cut)
@@ -149,20 +151,27 @@ class _Reading:
         return [Figure(soft, (rows, columns), 1 + others, weights[main])]
 
     def _is_blob(self, part: Part) -> bool:
-        """Whether no pen wrote it: too full or too thick for strokes."""
-        if part.area > MOST_FILLED * part.extent**2:
+        """Whether no pen wrote it: too full or too thick for strokes, as far as its size lets that be seen."""
+        if part.extent < DISCERNIBLE:
+            return False
+        mask = self._core(part, part.box)
+        if mask.sum() > MOST_FILLED * part.extent**2:
             return True
-        mask = self.labels[part.box] == part.label
         if 2 * ndimage.distance_transform_edt(np.pad(mask, 1)).max() > THICKEST * part.extent:
             return True
         narrow = min(part.height, part.width) <= 0.4 * part.extent  # a one fills its box
         return not narrow and ndimage.binary_fill_holes(mask).mean() > FULLEST
 
+    def _core(self, part: Part, window: tuple[slice, slice]) -> Mask:
+        """The part's pixels in the window without its soft edge."""
+        core: Mask = (self.labels[window] == part.label) & (self.ink[window] > part.contrast / 2)
+        return core
+
     def _weight(self, part: Part) -> float:
         """The part's extent and contrast, less where there is no edge close to it, or no ground a little beyond."""
         far = max(3, round(0.25 * part.extent))
         around = part.box_with(far)
-        core = (self.labels[around] == part.label) & (self.ink[around] > part.contrast / 2)
+        core = self._core(part, around)
         distance, nearest = ndimage.distance_transform_edt(~core, return_indices=True)
         middle = self.ground[around][tuple(nearest)] * (1 - part.contrast / 2)  # between the ink and its ground
         is_ground = self.gray[around] >= middle

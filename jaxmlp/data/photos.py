@@ -35,12 +35,12 @@ def read(path: Path) -> npt.NDArray[np.uint8]:
     picture or shows no ink or several figures, MissingExtra without Pillow.
     """
     picture = decoding.read(path)
-    figure = figures.find(_gray(picture, LOOK))
+    figure = _found(picture)
     if figure is None:
         raise DataError(f"{path}: expected a pen stroke on plain ground, got a picture without ink")
     if figure.figures > 1:
         raise DataError(f"{path}: expected one digit, got {figure.figures} figures")
-    return _mnist_form(_thickened(_from_nearer(picture, figure)))
+    return _mnist_form(_thickened(figure.ink[figure.box]))
 
 
 def _gray(picture: Picture, longest: int) -> Gray:
@@ -50,24 +50,26 @@ def _gray(picture: Picture, longest: int) -> Gray:
     image = Image.fromarray(picture)
     image.thumbnail((longest, longest), Image.Resampling.BOX)
     gray = inks.gray(np.asarray(image, np.float32) / np.float32(255))
-    smooth: Gray = ndimage.gaussian_filter(gray, max(gray.shape) / LOOK)
+    reduced = max(picture.shape[:2]) / max(gray.shape)
+    smooth: Gray = ndimage.gaussian_filter(gray, max(gray.shape) / LOOK / reduced)  # reduction has smoothed it too
     return smooth
 
 
-def _from_nearer(picture: Picture, figure: Figure) -> Gray:
-    """The figure's ink, cropped; of a small one in a picture that shows more, from a picture of it alone."""
+def _found(picture: Picture) -> Figure | None:
+    """The figure on the picture, in its first look or, if it is small and the picture shows more, from nearer."""
+    figure = figures.find(_gray(picture, LOOK))
+    if figure is None or figure.figures > 1:
+        return figure
     scale = max(picture.shape[:2]) / max(figure.ink.shape)
     extent = max(axis.stop - axis.start for axis in figure.box)
-    if extent < SMALL and scale > 1:
-        margin = AROUND * extent
-        around = tuple(
-            slice(max(0, int((axis.start - margin) * scale)), int((axis.stop + margin) * scale))
-            for axis in figure.box
-        )
-        nearer = figures.find(_gray(picture[around], LOOK))
-        if nearer is not None and nearer.figures == 1:
-            figure = nearer
-    return figure.ink[figure.box]
+    if extent >= SMALL or scale == 1:
+        return figure
+    margin = AROUND * extent
+    around = tuple(
+        slice(max(0, int((axis.start - margin) * scale)), int((axis.stop + margin) * scale)) for axis in figure.box
+    )
+    nearer = figures.find(_gray(picture[around], LOOK))
+    return figure if nearer is not None and nearer.figures > 1 else nearer  # there was one: the rest is dirt
 
 
 def _thickened(ink: Gray) -> Gray:
