@@ -134,6 +134,13 @@ def test_a_digit_beside_nothing_else_may_touch_the_border(read):
     assert likeness(read(photo(5)), read(photo(5)[:220])) > 0.9
 
 
+def test_a_neighbours_piece_is_not_the_digit_even_if_it_is_larger(read):
+    small = {"scale": 90, "at": (120, 60), "pen": 8}
+    mark = np.maximum(coverage(3, **small), coverage(0, at=(-130, 20), scale=260))
+    sheet = np.rint(230 - 200 * mark).astype(np.uint8)
+    assert likeness(read(photo(3, **small)), read(sheet)) > 0.97
+
+
 def test_a_one_is_no_ruled_line(read):
     sheet = np.full((300, 400), 230, np.uint8)
     sheet[20:280, 192:208] = 30
