@@ -112,7 +112,11 @@ class _Reading:
         without_frames = mask & ~np.isin(*self._labels_of_frames(mask))
         self.labels, parts = self._parts(without_lines(without_frames, self.ink))
         frames = _frames(self.labels, parts)
-        self.parts = [part for part in parts if part not in frames and part.contrast >= LEAST_CONTRAST]
+        self.parts = [
+            part
+            for part in parts
+            if part not in frames and part.contrast >= LEAST_CONTRAST and not self._is_blob(part)
+        ]
 
     def _labels_of_frames(self, mask: Mask) -> tuple[npt.NDArray[np.int32], list[int]]:
         labels, parts = self._parts(mask)
@@ -138,7 +142,7 @@ class _Reading:
     def figures(self) -> list[Figure]:
         """The figure round the weightiest part, or none."""
         likely = sorted(self.parts, key=_prior, reverse=True)[:WEIGHED]
-        weights = {part: self._weight(part) for part in likely if not self._is_blob(part)}
+        weights = {part: self._weight(part) for part in likely}
         main = max(weights, key=lambda part: weights[part], default=None)
         if main is None or weights[main] == 0:
             return []

@@ -39,7 +39,8 @@ def _level_lines(mask: Mask, ink: Gray) -> Mask:
     found = []
     for first, end in _long(level, columns, width):
         on = (level >= first) & (level < end)
-        on &= amount[rows, columns] <= STROKE * np.median(amount[rows[on], columns[on]])
+        _, each = np.unique(columns[on], return_index=True)  # one pixel of each column: strokes hold more of them
+        on &= amount[rows, columns] <= STROKE * np.median(amount[rows[on], columns[on]][each])
         if end - first <= THICKEST * height + 6 and np.any(on):
             found.append((on, np.quantile(columns[on], [0.005, 0.995]) / width))
     for i, (on, ends) in enumerate(found):

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("PIL")
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from drawn_digits import STYLES, coverage, photo, picture
 from jaxmlp.data import DataError, datasets, decoding, photos
@@ -141,6 +141,33 @@ def test_a_neighbours_piece_is_not_the_digit_even_if_it_is_larger(read):
     assert likeness(read(photo(3, **small)), read(sheet)) > 0.97
 
 
+def test_a_blot_is_no_figure(read):
+    small = {"scale": 70, "at": (180, 60), "pen": 7}
+    y, x = np.mgrid[:280, :280]
+    blot = np.clip(45 - np.hypot(y - 140, x - 90), 0, 1)
+    sheet = np.rint(230 - 200 * np.maximum(coverage(6, **small), blot)).astype(np.uint8)
+    assert likeness(read(photo(6, **small)), read(sheet)) > 0.97
+
+
+def test_a_box_on_ruled_paper_is_a_frame(read):
+    sheet = photo(7, at=(70, 70), scale=140)
+    clean = read(sheet)
+    box = Image.new("L", (280, 280), 255)
+    ImageDraw.Draw(box).polygon(
+        [(75, 45), (240, 80), (205, 240), (40, 205)], outline=40, width=4
+    )  # turned by 12 degrees
+    sheet = np.minimum(sheet, box)
+    for row in range(10, 280, 40):
+        sheet[row : row + 2] = np.minimum(sheet[row : row + 2], 70)
+    assert likeness(clean, read(sheet)) > 0.9
+
+
+def test_a_digit_in_a_strip_of_shadow(read):
+    strip = np.where(np.abs(ACROSS - 0.5) < 0.15, 0.4, 1) * np.ones_like(DOWN)
+    small = {"scale": 70, "at": (105, 105), "pen": 7}
+    assert likeness(read(photo(2, **small)), read(photo(2, light=strip, **small))) > 0.95
+
+
 def test_a_one_is_no_ruled_line(read):
     sheet = np.full((300, 400), 230, np.uint8)
     sheet[20:280, 192:208] = 30
@@ -157,6 +184,15 @@ def test_a_digit_on_a_line_is_read_without_it(read):
     for row in range(20, 280, 60):
         sheet[row : row + 3] = np.minimum(sheet[row : row + 3], 60)
     assert likeness(clean, read(sheet)) > 0.95
+
+
+def test_a_thin_stroke_along_a_line_stays(read):
+    seven = np.full((280, 280), 230, np.uint8)
+    seven[60:66, 80:180] = seven[60:220, 174:180] = 20
+    ruled = seven.copy()
+    ruled[62:64] = ruled[140:142] = np.minimum(ruled[140:142], 90)
+    ruled[62:64, 80:180] = 20
+    assert likeness(read(seven), read(ruled)) > 0.9
 
 
 def test_a_thin_stroke_becomes_as_wide_as_mnists(read):
