@@ -38,6 +38,18 @@ def check_against_everything(net, hidden, output):
     assert_close((loss, gradient), jax.value_and_grad(batch.loss)(params, x, y, phi))
 
 
+@pytest.mark.parametrize(("hidden", "output"), SOME)
+def test_compiled(hidden, output):
+    """In the dtype in which people train."""
+    check_against_everything(random_net(n=N, dtype="float32"), hidden, output)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "n"), list(zip(SHAPES, [3, 1, 2, 5, 1], strict=True)))
+def test_every_shape(shape, n, dtype):
+    check_against_everything(random_net(shape, n=n, dtype=dtype, seed=2), *MIXED)
+
+
 def derivatives(gradient, params):
     """A Hessian-vector product by jvp of this gradient, and the gradient of a function of it."""
     direction = random_net(seed=1)[0]
@@ -73,18 +85,6 @@ def test_every_pair_of_activations(i):
     assert_close(passes, (stack(traces), stack(deltas)))
     assert_close(ours[0], reference.mean_loss_and_gradient(params, x, y, *PAIRS[i]))
     assert_close(ours, theirs)
-
-
-@pytest.mark.parametrize(("hidden", "output"), SOME)
-def test_compiled(hidden, output):
-    """In the dtype in which people train."""
-    check_against_everything(random_net(n=N, dtype="float32"), hidden, output)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "n"), list(zip(SHAPES, [3, 1, 2, 5, 1], strict=True)))
-def test_every_shape(shape, n, dtype):
-    check_against_everything(random_net(shape, n=n, dtype=dtype, seed=2), *MIXED)
 
 
 def test_every_function_is_a_python_loop_over_the_network():

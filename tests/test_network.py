@@ -45,6 +45,30 @@ def assert_all_equations(net, hidden, output, phi):
     assert_close(gradient, jax.grad(network.loss)(params, x0, y, phi))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape(shape, dtype):
+    assert_all_equations(random_net(shape, dtype=dtype, seed=2), *MIXED, phi_of(*MIXED))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SINGLES)
+def test_a_single_activation(name, dtype):
+    assert_all_equations(random_net(dtype=dtype, seed=2), name, name, ACTIVATIONS[name])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e3])
+def test_every_scale(scale):
+    """Nothing is clipped and nothing added: the equations hold at the small end and at the large end."""
+    assert_all_equations(random_net(scale=scale), "identity", "identity", identity)
+    assert_all_equations(random_net(scale=scale), "relu", "relu", relu)
+
+
+def test_one_hot_target():
+    params, x0, _ = random_net()
+    assert_all_equations((params, x0, jax.nn.one_hot(1, 3, dtype=x0.dtype)), *MIXED, phi_of(*MIXED))
+
+
 def equations(phi, params, x0, y):
     """F1 to F4, L, B1, B2 and G1 to G4."""
     trace = network.forward(params, x0, phi)
@@ -104,30 +128,6 @@ def test_every_pair_of_activations(i):
     assert_close(deltas, by_z)
     assert_close(gradient, reference.gradient(expected, expected_deltas))  # G1 to G4
     assert_close(ours, theirs)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape(shape, dtype):
-    assert_all_equations(random_net(shape, dtype=dtype, seed=2), *MIXED, phi_of(*MIXED))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", SINGLES)
-def test_a_single_activation(name, dtype):
-    assert_all_equations(random_net(dtype=dtype, seed=2), name, name, ACTIVATIONS[name])
-
-
-@pytest.mark.parametrize("scale", [1e-6, 1e3])
-def test_every_scale(scale):
-    """Nothing is clipped and nothing added: the equations hold at the small end and at the large end."""
-    assert_all_equations(random_net(scale=scale), "identity", "identity", identity)
-    assert_all_equations(random_net(scale=scale), "relu", "relu", relu)
-
-
-def test_one_hot_target():
-    params, x0, _ = random_net()
-    assert_all_equations((params, x0, jax.nn.one_hot(1, 3, dtype=x0.dtype)), *MIXED, phi_of(*MIXED))
 
 
 @pytest.mark.parametrize("name", SINGLES)
