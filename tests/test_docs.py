@@ -19,9 +19,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("pdoc", reason="needs the extra [docs]")
-pytest.importorskip("latex2mathml", reason="needs the extra [docs]")
 
-from tools.docs import equations, page
+from tools.docs import page
 
 ROOT = Path(__file__).parents[1]
 
@@ -110,19 +109,6 @@ def g():
     assert raised(code.body[0], code) == {"ValueError"}
     assert raised(code.body[1], code) == {"OSError"}
     assert raised(ast.parse("f()"), code) == {"ValueError"}
-
-
-@pytest.mark.parametrize(
-    ("equation", "latex"),
-    [
-        ("z1 = W1ᵀ x0 + b1", r"z_1 = W_1^\mathrm{T} x_0 + b_1"),
-        ("L = ½ Σ_k (x2_k − y_k)²", r"L = \tfrac{1}{2} \sum _k (x_{2,k} - y_k)^2"),
-        ("δ1 = (W2 δ2) ⊙ φ′(z1)", r"\delta _1 = (W_2 \delta _2) \odot \varphi ′(z_1)"),
-        ("∂L/∂W2 = x1 δ2ᵀ", r"\frac{\partial L}{\partial W_2} = x_1 \delta _2^\mathrm{T}"),
-    ],
-)
-def test_an_equation_in_latex(equation, latex):
-    assert " ".join(equations.latex(equation).split()) == latex
 
 
 @pytest.fixture(scope="module")

@@ -33,5 +33,5 @@ def test_a_recipe_runs(call, recipe, few_digits, tmp_path):
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_a_recipe_says_what_it_reaches(recipe):
     comment = "\n".join(line for line in recipe.read_text().splitlines() if line.startswith("#"))
-    assert f"python -m jaxmlp.train --flagfile=jaxmlp/recipes/{recipe.name}" in comment
+    assert f"python -m jaxmlp.train --recipe={recipe.stem} --seed=0\n" in comment
     assert re.search(r"\d+\.\d ± \d+\.\d test errors in 10,000", comment)

@@ -11,8 +11,11 @@ import jax
 from markupsafe import Markup
 from pdoc import doc, render
 
+from jaxmlp import second_order
 from jaxmlp.activations import ACTIVATIONS, Activation
-from tools.docs import equations
+from jaxmlp.explorer import formulas
+
+README = Path(__file__).parents[2] / "README.md"
 
 # What other people's code may import, in the order in which one reads it.
 PUBLIC = [
@@ -42,10 +45,7 @@ def build(folder: Path) -> Path:
     """Write the pages into the folder and return the first of them. What the folder held of pages is replaced."""
     shutil.rmtree(folder / "jaxmlp", ignore_errors=True)
     render.env.filters.update(mathml=_mathml, tags=_tags, comment=_comment, summary=_summary)
-    render.env.globals["equations"] = {
-        "jaxmlp.network": equations.of_the_network(),
-        "jaxmlp.second_order": equations.of_the_second_derivatives(),
-    }
+    render.env.globals["equations"] = {"jaxmlp.network": _first_order(), "jaxmlp.second_order": _second_order()}
     render.configure(docformat="markdown", template_directory=Path(__file__).parent / "templates")
     _name_as_one_writes()
     modules = {name: doc.Module.from_name(name) for name in PUBLIC}
@@ -69,8 +69,20 @@ def _name_as_one_writes() -> None:
     Activation.__repr__ = name  # type: ignore[method-assign,assignment]
 
 
+def _first_order() -> dict[str, str]:
+    """F1 to G4 by their tags, from the README's table."""
+    rows = re.findall(r"^\| (\w\d?) \| ([^|,]+=[^|,]+)[^|]* \|", README.read_text("utf-8"), re.MULTILINE)
+    return dict(rows)
+
+
+def _second_order() -> dict[str, str]:
+    """H2, H1, N2 and N1 by their tags, from where they are derived."""
+    lines = re.findall(r"^ +(h.*?=.*?)  .*\((\w\d)\)$", second_order.__doc__ or "", re.MULTILINE)
+    return {tag: equation for equation, tag in lines}
+
+
 def _mathml(equation: str) -> Markup:
-    return Markup(equations.mathml(equation))
+    return Markup(formulas.mathml(equation))
 
 
 def _tags(source: str) -> list[str]:
