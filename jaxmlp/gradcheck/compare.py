@@ -145,7 +145,7 @@ def _answer(question: Question, differences: bool, tolerance: float | None, entr
     leaves = [Judged(one, judged(one, t), t, said) for one, t, said in zip(evidence, allowed, remarks, strict=True)]
     if not differences and not question.has_vector:
         ask_differences(question, leaves)
-    ask_nearby(question, leaves, evidence_at)
+    ask_nearby(question, leaves, evidence_at, zeros=not differences)
 
     found = []
     scene = _scene(question, leaves, triples)

@@ -101,8 +101,11 @@ def _sides_with_hand(evidence: Evidence, index: Index, slope: Any) -> bool:
     return bool(to_hand <= error and to_reference > 10 * error)
 
 
-def ask_nearby(question: Question, leaves: list[Judged], evidence_at: EvidenceAt) -> None:
-    """`evidence_at(arguments, masks)` is the evidence at another point, of the entries in the masks."""
+def ask_nearby(question: Question, leaves: list[Judged], evidence_at: EvidenceAt, zeros: bool) -> None:
+    """`evidence_at(arguments, masks)` is the evidence at another point, of the entries in the masks.
+
+    Without `zeros` nothing is taken for zero: what drowns in a difference need not be.
+    """
     masks = [(leaf.codes == TOO_SMALL) & np.isfinite(leaf.evidence.by_hand) for leaf in leaves]
     if not any(mask.any() for mask in masks):
         return
@@ -126,7 +129,7 @@ def ask_nearby(question: Question, leaves: list[Judged], evidence_at: EvidenceAt
             zero[number] &= ~off
     for number, leaf in enumerate(leaves):
         for settled, remark in (
-            (zero[number] & masks[number] & ~right[number], "zero, here and nearby"),
+            (zero[number] & masks[number] & ~right[number] & zeros, "zero, here and nearby"),
             (right[number] & masks[number], "too small to tell here, and right nearby"),
         ):
             leaf.codes[settled] = OK

@@ -43,7 +43,8 @@ def test_there_are_forty_of_each_and_thirty_are_named(dtype: str) -> None:
 @pytest.mark.parametrize("model", sorted({case.model for case in RIGHT}))
 def test_central_differences_agree(model: str, dtype: str) -> None:
     right = next(case for case in RIGHT if case.model == model)
-    wrong = [case for case in WRONG if case.model == model]
+    # A penalty of less than a ten-millionth of the gradient is what differences cannot see.
+    wrong = [case for case in WRONG if case.model == model and case.kind != "penalty"]
     report = gradcheck.compare(right.loss, right.gradient, *right.in_dtype(dtype), differences=True)
     assert report.verdict != "MISMATCH", str(report)
     compare: Callable[..., gradcheck.Report] = gradcheck.compare
