@@ -258,6 +258,21 @@ def test_variance_of_equal_gradients_is_a_rounding_and_never_negative():
     assert 0 <= statistics.noise_scale(passes).covariance_trace < 1e-5
 
 
+@pytest.mark.parametrize("largest", [1, 5, 6])  # for which they come out below 0, though x and δ vary
+def test_variance_of_equal_products_is_a_rounding_and_never_negative(largest):
+    delta = np.linspace(0.5, largest, 7)
+    passes = tiny(delta, delta, x0=1 / delta[:, None], x1=1 / delta[:, None])
+    variance = statistics.variance(passes)
+    assert all(np.all((leaf >= 0) & (leaf < 1e-5)) for leaf in (variance.W1, variance.W2))
+
+
+@pytest.mark.parametrize("largest", [3, 5, 6])
+def test_a_trace_of_the_covariance_that_is_less_than_its_rounding_is_not_negative(largest):
+    delta = np.linspace(0.5, largest, 7)
+    passes = tiny(delta, delta, x0=1e5 / delta[:, None], x1=1e5 / delta[:, None])
+    assert statistics.noise_scale(passes).covariance_trace >= 0
+
+
 def wrong_calls():
     """Calls with one wrong argument, and what the message must say of it."""
     passes = some_passes(5)
