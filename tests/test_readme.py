@@ -18,6 +18,7 @@ PAGES = {
         "README.md",
         "CHANGELOG.md",
         "jaxmlp/explorer/README.md",
+        "jaxmlp/gradcheck/README.md",
         "jaxmlp/recipes/README.md",
         "jaxmlp/recipes/tried.md",
         "jaxmlp/runs/README.md",

@@ -99,7 +99,7 @@ def check(
     """`compare`, with its options, for a test suite: raises AssertionError that says what is wrong, above the
     table.
 
-    A leaf too small to tell fails too, unless `too_small_is_ok`.
+    A leaf too small to tell fails too, unless `too_small_is_ok`. Raises ValueError where `compare` does.
     """
     report = compare(loss, gradient, params, *data, **options)
     if not (report.ok or (report.too_small_to_tell and too_small_is_ok)):
