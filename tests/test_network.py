@@ -64,6 +64,15 @@ def test_every_scale(scale):
     assert_all_equations(random_net(scale=scale), "relu", "relu", relu)
 
 
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus"])
+def test_far_out_on_a_curve(name):
+    """Where |z| is above 5 in either layer, slopes are small, and still what they are."""
+    params, x0, y = random_net(scale=2.0, seed=1)
+    trace = network.forward(params, x0, ACTIVATIONS[name])
+    assert min(np.max(np.abs(z)) for z in (trace.z1, trace.z2)) > 5
+    assert_all_equations((params, x0, y), name, name, ACTIVATIONS[name])
+
+
 def test_one_hot_target():
     params, x0, _ = random_net()
     assert_all_equations((params, x0, jax.nn.one_hot(1, 3, dtype=x0.dtype)), *MIXED, phi_of(*MIXED))
