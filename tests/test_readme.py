@@ -149,3 +149,13 @@ def test_readme_names_the_first_and_the_best_record():
 
 def test_it_counts_the_mutants():
     assert f"{len(table.chosen([], False))} times" in TOOLS
+
+
+def test_a_package_index_shows_no_link_into_the_repository():
+    index_readme = pytest.importorskip(
+        "tools.index_readme", exc_type=ImportError, reason="needs hatchling, of the extra [dev]"
+    )
+    shown = index_readme.without_relative_links(README)
+    assert re.findall(r"\]\((?!http)", shown) == []
+    assert "| F1 | z1 = W1ᵀ x0 + b1 | network.py | test_every_pair_of_activations |" in shown
+    assert index_readme.without_relative_links("![a](b.png)\n[c](https://d) [e](f)") == "[c](https://d) e"
