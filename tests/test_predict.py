@@ -105,7 +105,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(trained_run, tmp_path):
             1,
             "error: expected the files of pictures after the run or the flags, got none",
         ),
-        (["x.png"], 1, "error: --run_dir: expected a run directory, or --checkpoint and a file, got neither"),
+        (["x.png"], 1, "error: expected the files of pictures after the run or the flags, got none"),
         ([f"--run_dir={tmp_path}", "x.png"], 2, f"error: {tmp_path}: expected a run directory, got no config.json"),
         (
             [f"--run_dir={trained_run}", "none.png"],

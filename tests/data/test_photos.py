@@ -117,7 +117,10 @@ def plain(tmp_path_factory):
 
 
 @pytest.mark.parametrize("style", [style for style in STYLES if style not in ("pen on paper", "two digits")])
-@pytest.mark.parametrize(("digit", "seed"), [(0, 17), (1, 14), (4, 16), (5, 13), (8, 11)])
+@pytest.mark.parametrize(
+    ("digit", "seed"),
+    [(8, 11), *(pytest.param(*one, marks=pytest.mark.slow) for one in [(0, 17), (1, 14), (4, 16), (5, 13)])],
+)
 def test_the_same_digit_comes_out_of_any_picture(read, plain, style, digit, seed):
     shown = picture(style, digit, seed)
     kind = {"name": "digit.jpg", "quality": 80} if seed % 2 else {}
@@ -269,6 +272,7 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_large_jpeg_is_read_reduced(tmp_path):
     path = tmp_path / "digit.jpg"
     Image.fromarray(photo(3)).resize((12_000, 9_000), Image.Resampling.NEAREST).save(path)  # 108 million pixels
