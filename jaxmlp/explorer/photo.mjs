@@ -8,7 +8,9 @@ export const SIZE = 28; // of the image
 const BOX = 20; // of the digit in it
 const CENTRE = 14; // the mean index of the ink
 const STROKE = 2.5; // pixels: the median width of MNIST's strokes
-const BLUR = [1, 12, 51, 88, 51, 12, 1].map((weight) => weight / 216); // (1, 4, 1)/6, three times
+const WIDTH = 0.5; // pixels: the standard deviation of the blur of a picture of 256
+const BELL = [-2, -1, 0, 1, 2].map((step) => Math.exp(-((step / WIDTH) ** 2) / 2));
+const BLUR = BELL.map((weight) => weight / BELL.reduce((a, b) => a + b));
 const LEAST_PART = 0.1; // of the largest part of the digit: a smaller spot is dirt
 
 /** Pixels of 0 to 255 of the drawing: `ink` is {height, width, data}, from 0 to 1. All 0 where nothing is drawn. */
@@ -27,12 +29,12 @@ const picture = (height, width, at) => {
 const transposed = (p) => picture(p.width, p.height, (r, c) => p.data[c * p.width + r]);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-/** Pillow's Gaussian blur of radius 1. */
+/** A Gaussian blur. */
 function blurred(ink) {
   const along = ({ height, width, data }) =>
     picture(height, width, (r, c) => {
       let sum = 0;
-      for (let i = 0; i < BLUR.length; i++) sum += BLUR[i] * data[r * width + clamp(c + i - 3, 0, width - 1)];
+      for (let i = 0; i < BLUR.length; i++) sum += BLUR[i] * data[r * width + clamp(c + i - 2, 0, width - 1)];
       return sum;
     });
   return transposed(along(transposed(along(ink))));
