@@ -60,7 +60,7 @@ def test_every_transform_of_the_program_is_on_the_page():
 
 @pytest.mark.parametrize("how", DRAWN)
 def test_drawings(tmp_path, how):
-    """Every pixel as predict's of the same picture to 1 in 255: one side counts in float32, the other in float64."""
+    """Every pixel as predict's of the same picture to 1 in 255: one counts in float32, one in float64."""
     pil = pytest.importorskip("PIL.Image")
     inks = [coverage(digit, size=256, pen=PEN, **DRAWN[how]) for digit in range(10)]
     inks[1][5:9, 240:244] = 1  # a crumb
