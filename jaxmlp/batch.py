@@ -17,11 +17,13 @@ from jaxmlp import network
 from jaxmlp.activations import Phi, sigmoid
 from jaxmlp.checks import BATCH, check_deltas, check_inputs, check_targets, check_trace
 from jaxmlp.network import Deltas, Params, Trace
+from jaxmlp.sharding import DELTAS, PARAMS, PASSES, SCALAR, TRACE, on_any_mesh
 
 jit_phi = partial(jax.jit, static_argnames="phi")
 
 
 @jit_phi
+@on_any_mesh(TRACE)
 def forward(params: Params, x: jax.Array, phi: Phi = sigmoid) -> Trace:
     """F1 to F4 of every example: a Trace of (n, ·) arrays."""
     check_inputs(params, x, lead=BATCH, name="x")
@@ -29,12 +31,14 @@ def forward(params: Params, x: jax.Array, phi: Phi = sigmoid) -> Trace:
 
 
 @jit_phi
+@on_any_mesh(SCALAR)
 def loss(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> jax.Array:
     """The mean of L over the batch, a scalar."""
     return mean_loss(forward(params, x, phi), y)
 
 
 @jit_phi
+@on_any_mesh(DELTAS)
 def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> Deltas:
     """B1 and B2 of every example, unscaled: Deltas of (n, ·) arrays."""
     check_trace(params, trace, y, lead=BATCH)
@@ -42,6 +46,7 @@ def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> 
 
 
 @jax.jit
+@on_any_mesh(PARAMS)
 def gradient(trace: Trace, deltas: Deltas) -> Params:
     """The mean over the batch of G1 to G4, each outer product and sum in one contraction over n.
 
@@ -61,6 +66,7 @@ def gradient(trace: Trace, deltas: Deltas) -> Params:
 
 
 @jit_phi
+@on_any_mesh((SCALAR, PARAMS))
 def loss_and_gradient(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> tuple[jax.Array, Params]:
     """(mean loss, a scalar; mean gradient) of the batch: what `jax.value_and_grad(batch.loss)` returns, by hand."""
     trace = forward(params, x, phi)
@@ -88,12 +94,14 @@ class Passes:
 
 
 @jit_phi
+@on_any_mesh(PASSES)
 def passes(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> Passes:
     """F1 to B2 of every example of x (n, D) and y (n, C), with what they were computed from."""
     trace = forward(params, x, phi)
     return Passes(params, trace, backward(params, trace, y, phi), y, phi)
 
 
+@on_any_mesh(SCALAR)
 def mean_loss(trace: Trace, y: jax.Array) -> jax.Array:
     """The mean of L over a batch whose trace is known, a scalar."""
     check_targets(trace.x2, y, lead=BATCH)

@@ -17,6 +17,7 @@ from jaxmlp.activations import as_pair
 from jaxmlp.batch import Passes
 from jaxmlp.checks import check_direction, check_other, check_passes
 from jaxmlp.network import Deltas, Params, Trace
+from jaxmlp.sharding import PARAMS, on_any_mesh
 
 
 class KroneckerFactors(NamedTuple):
@@ -29,6 +30,7 @@ class KroneckerFactors(NamedTuple):
 
 
 @jax.jit
+@on_any_mesh(PARAMS)
 def hessian_diagonal(passes: Passes) -> Params:
     """The diagonal of the Hessian of the mean loss, as Params: (X0²)ᵀH1/n, ... Cost nDK, as the gradient."""
     check_passes(passes)
@@ -36,6 +38,7 @@ def hessian_diagonal(passes: Passes) -> Params:
 
 
 @jax.jit
+@on_any_mesh("n")
 def hessian_traces(passes: Passes) -> jax.Array:
     """The trace of the Hessian of each example's L, (n,), no mean. Cost n(D + 2KC).
 
@@ -49,6 +52,7 @@ def hessian_traces(passes: Passes) -> jax.Array:
 
 
 @jax.jit
+@on_any_mesh(PARAMS)
 def gauss_newton_diagonal(passes: Passes) -> Params:
     """The diagonal of the mean of JᵀJ, as Params; its entries are >= 0. Cost nDK, as the gradient."""
     check_passes(passes)
@@ -57,6 +61,7 @@ def gauss_newton_diagonal(passes: Passes) -> Params:
 
 
 @partial(jax.jit, static_argnames="kind")
+@on_any_mesh(("--", "K-", "--", "--"))
 def kronecker_factors(passes: Passes, kind: Literal["exact", "empirical"] = "exact") -> KroneckerFactors:
     """Means over the batch whose Kronecker product stands for each layer's block (Martens & Grosse 2015, Optimizing
     neural networks with Kronecker-factored approximate curvature, arXiv:1503.05671).
@@ -87,6 +92,7 @@ def kronecker_factors(passes: Passes, kind: Literal["exact", "empirical"] = "exa
 
 
 @jax.jit
+@on_any_mesh(PARAMS)
 def hessian_vector_product(passes: Passes, v: Params) -> Params:
     """Hv for H the Hessian of the mean loss, and v and Hv in the shape of Params. Cost 2nDK, as the gradient's.
 
@@ -103,6 +109,7 @@ def hessian_vector_product(passes: Passes, v: Params) -> Params:
 
 
 @jax.jit
+@on_any_mesh(PARAMS)
 def gauss_newton_vector_product(passes: Passes, v: Params) -> Params:
     """The mean of JᵀJv: forward along v to Jv = R{x2}, and backward from there. Cost 2nDK, as the gradient's.
 
@@ -116,6 +123,7 @@ def gauss_newton_vector_product(passes: Passes, v: Params) -> Params:
 
 
 @jax.jit
+@on_any_mesh("nCmC")
 def tangent_kernel(passes: Passes, other: Passes | None = None) -> jax.Array:
     """The neural tangent kernel of the predictions x2, (n, C, m, C): ⟨∂x2_k/∂θ, ∂x2′_l/∂θ⟩ for all pairs of
     examples, of this batch and of `other`, passes of the same params and phi (or its own). No mean. Jacot et al.

@@ -28,6 +28,7 @@ from jaxmlp import batch, network
 from jaxmlp.batch import Passes
 from jaxmlp.checks import check_array, check_direction, check_other, check_passes
 from jaxmlp.network import Deltas, Params
+from jaxmlp.sharding import DELTAS, PARAMS, SCALAR, on_any_mesh
 
 
 class NoiseScale(NamedTuple):
@@ -46,6 +47,7 @@ class NoiseScale(NamedTuple):
 
 
 @jax.jit
+@on_any_mesh(("nDK", "nK", "nKC", "nC"))
 def per_example_gradients(passes: Passes) -> Params:
     """The n gradients, unscaled: Params of leaves (n, D, K), (n, K), (n, K, C), (n, C).
 
@@ -56,6 +58,7 @@ def per_example_gradients(passes: Passes) -> Params:
 
 
 @jax.jit
+@on_any_mesh(("n", "n", "n", "n"))
 def squared_norms(passes: Passes) -> Params:
     """‖∂L/∂W1‖², ‖∂L/∂b1‖², ... of every example: Params of four (n,) arrays. Cost n(D + 2K + C).
 
@@ -68,6 +71,7 @@ def squared_norms(passes: Passes) -> Params:
 
 
 @jax.jit
+@on_any_mesh("n")
 def gradient_norms(passes: Passes) -> jax.Array:
     """‖g‖ of every example over all its parameters, (n,). Cost n(D + 2K + C). Goodfellow 2015.
 
@@ -90,6 +94,7 @@ def gradient_norms(passes: Passes) -> jax.Array:
 
 
 @jax.jit
+@on_any_mesh(PARAMS)
 def weighted_gradient(passes: Passes, weights: jax.Array) -> Params:
     """The *sum* Σ_n w_n g_n for weights (n,), of the dtype of the trace. Cost nDK.
 
@@ -103,6 +108,7 @@ def weighted_gradient(passes: Passes, weights: jax.Array) -> Params:
 
 
 @jax.jit
+@on_any_mesh(PARAMS)
 def clipped_gradient(passes: Passes, max_norm: jax.Array | float) -> Params:
     """The *mean* of the n gradients, each first scaled down to norm `max_norm` if longer. Cost nDK.
 
@@ -117,6 +123,7 @@ def clipped_gradient(passes: Passes, max_norm: jax.Array | float) -> Params:
 
 
 @jax.jit
+@on_any_mesh(DELTAS)
 def clipped_deltas(passes: Passes, max_norm: jax.Array | float) -> Deltas:
     """The deltas of the clipped gradients: δ_n min(1, c/‖g_n‖), for g_n is linear in them. c is a scalar."""
     norms = gradient_norms(passes)
@@ -127,6 +134,7 @@ def clipped_deltas(passes: Passes, max_norm: jax.Array | float) -> Deltas:
 
 
 @jax.jit
+@on_any_mesh(PARAMS)
 def second_moment(passes: Passes) -> Params:
     """The *mean* of g² over the batch, entry by entry: (X0²)ᵀ(Δ1²)/n, ... Cost nDK.
 
@@ -138,6 +146,7 @@ def second_moment(passes: Passes) -> Params:
 
 
 @jax.jit
+@on_any_mesh(PARAMS)
 def variance(passes: Passes) -> Params:
     """The unbiased variance of each entry of g: the mean of (g − mean g)² times n/(n − 1). Cost 3nDK.
 
@@ -166,6 +175,7 @@ def variance(passes: Passes) -> Params:
 
 
 @jax.jit
+@on_any_mesh("nm")
 def gram(passes: Passes, other: Passes | None = None) -> jax.Array:
     """⟨g_n, g′_m⟩ for all pairs of examples, (n, m): this batch's against `other`'s, or against its own.
 
@@ -185,6 +195,7 @@ def gram(passes: Passes, other: Passes | None = None) -> jax.Array:
 
 
 @jax.jit
+@on_any_mesh("n")
 def directional(passes: Passes, v: Params) -> jax.Array:
     """⟨g_n, v⟩ of every example, (n,): the rate at which its loss changes as the parameters move along v. Cost nDK.
 
@@ -200,6 +211,7 @@ def directional(passes: Passes, v: Params) -> jax.Array:
 
 
 @jax.jit
+@on_any_mesh((SCALAR, SCALAR))
 def noise_scale(passes: Passes) -> NoiseScale:
     """How noisy the batch's gradient is (McCandlish et al. 2018, An empirical model of large-batch training,
     arXiv:1812.06162). With g the mean gradient, tr Σ is the mean of ‖g_n − g‖² times n/(n − 1), and
