@@ -8,7 +8,7 @@ mesh is of type Auto; and each axis of the result lies as that of the same name 
 Where nothing is on an explicit mesh, in a caller's `shard_map` too, the function is called as it is.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import signature
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import jax
 from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
+Spec: Any = PartitionSpec
 
 # The axes of an array, a letter each: n and m examples, D inputs, K hidden units, C outputs, and - for any other.
 # A tree of arrays has a tree of such strings.
@@ -94,14 +95,14 @@ def _layout(arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _spec(axes: str, layout: Mapping[str, Any]) -> PartitionSpec:
+def _spec(axes: str, layout: Mapping[str, Any]) -> Any:
     """How an array of these axes lies. No two of them can lie along one axis of the mesh: the first does."""
     spec: list[Any] = []
     for letter in axes:
         over = layout.get(letter)
         taken = {name for earlier in spec for name in _names(earlier)}
         spec.append(None if taken & set(_names(over)) else over)
-    return PartitionSpec(*spec)
+    return Spec(*spec)
 
 
 def _names(over: Any) -> tuple[str, ...]:

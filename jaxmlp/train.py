@@ -6,22 +6,32 @@ python -m jaxmlp.train --run_dir=RUN                 goes on with a run, with it
 
 from jaxmlp import commands
 from jaxmlp.runs import environment, stopping, trainer
+from jaxmlp.training import devices
 
 FLAGS = commands.Flags(__doc__)
 DATA_DIR = FLAGS.path("data_dir", "a folder with four IDX files named as MNIST's; without it, MNIST", absolute=True)
 RUN_DIR = FLAGS.path("run_dir", "where the run is saved, or goes on; by default runs/<time>-<recipe>")
 CACHE_DIR = FLAGS.path("compilation_cache_dir", "keep what is compiled here, for later runs on this machine")
+DEVICES = FLAGS.integer(
+    "devices", "divide the hidden units among so many devices (0: what is fastest)", 0, 0, 100_000
+)
 FLAGS.config()
+
+
+def set_up() -> None:
+    devices.make_cpu_devices(DEVICES.value, FLAGS.read_config())
 
 
 def main() -> None:
     if CACHE_DIR.value:
         environment.keep_compiled(CACHE_DIR.value)
-    config, flagfile = FLAGS.read_config(), FLAGS.flagfile("data_dir")
+    config, flagfile = FLAGS.read_config(), FLAGS.flagfile()
     stopping.heed_signals(
-        lambda stop: trainer.train(config, DATA_DIR.value, RUN_DIR.value, flagfile, stop, FLAGS.recipe)
+        lambda stop: trainer.train(
+            config, DATA_DIR.value, RUN_DIR.value, flagfile, stop, FLAGS.recipe, DEVICES.value
+        )
     )
 
 
 if __name__ == "__main__":
-    commands.start(main, FLAGS)
+    commands.start(main, FLAGS, set_up=set_up)

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from jaxmlp.runs.run_directory import FLAGS
 from jaxmlp.training.config import Config
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+
+TOLD = ("data_dir", "devices")  # what flags.txt says beside the flags of Config
 
 _DEFINE: dict[Any, Any] = {
     int: absl_flags.DEFINE_integer,
@@ -76,6 +79,11 @@ class Flags:
     def switch(self, name: str, help: str) -> Any:
         return self._define(absl_flags.DEFINE_bool, name, False, help, "true or false")
 
+    def integer(self, name: str, help: str, default: int, low: int, high: int) -> Any:
+        expected = f"an integer from {low} to {high}"
+        define = partial(absl_flags.DEFINE_integer, lower_bound=low, upper_bound=high)
+        return self._define(define, name, default, help, expected)
+
     def choice(self, name: str, help: str, choices: Sequence[str]) -> Any:
         """One of the choices, the first unless told otherwise."""
         return self._define(absl_flags.DEFINE_string, name, choices[0], help, " or ".join(choices), choices)
@@ -94,9 +102,9 @@ class Flags:
         values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
         return Config(**values)
 
-    def flagfile(self, *names: str) -> str:
-        """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
-        values = {name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))}
+    def flagfile(self) -> str:
+        """The flags of Config, and those of TOLD that have a value, as lines that --flagfile reads."""
+        values = {name: self._values[name].value for name in (*TOLD, *(f.name for f in fields(Config)))}
         return "".join(f"--{name}={value}\n" for name, value in values.items() if value is not None)
 
     def given(self, name: str) -> bool:
@@ -127,7 +135,7 @@ class Flags:
         run_dir = self._value("run_dir")
         if run_dir and os.path.exists(recorded := Path(run_dir, FLAGS)):  # False for a name too long
             # A command that only looks at a run lacks most of these flags.
-            undefined = ",".join(["data_dir", *(f.name for f in fields(Config))])
+            undefined = ",".join([*TOLD, *(f.name for f in fields(Config))])
             _check_flagfiles([f"--flagfile={recorded}"])
             self._parse([f"--undefok={undefined}", f"--flagfile={recorded}", *arguments])
         return operands
@@ -157,7 +165,7 @@ class Flags:
     def _illegal(self, message: str) -> str:
         """absl's message about a value, in the words of this program."""
         found = re.match(
-            r"flag --(\w+)=(.*): (invalid literal|could not|\('Non-boolean|value should)", message, re.S
+            r"flag --(\w+)=(.*): (invalid literal|could not|\('Non-boolean|value should|\S+ is not)", message, re.S
         )
         return f"--{found[1]}: expected {self.expected[found[1]]}, got {found[2]!r}" if found else message
 

@@ -33,8 +33,16 @@ WRONG_FLAGS, BAD_DATA, DIVERGED = 1, 2, 3
 INTERRUPTED, READER_GONE = 130, 141  # 128 and the number of SIGINT, of SIGPIPE
 
 
-def start(main: Callable[..., None], flags: Flags, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Parse the arguments, by default the command line's, call `main` with those that are no flags, and exit."""
+def start(
+    main: Callable[..., None],
+    flags: Flags,
+    arguments: Sequence[str] | None = None,
+    set_up: Callable[[], None] = lambda: None,
+) -> NoReturn:
+    """Parse the arguments, by default the command line's, call `main` with those that are no flags, and exit.
+
+    `set_up` is called before JAX looks for its devices.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGINT, signal.default_int_handler)  # imports are over: see jaxmlp/interrupts.py
     for stream in ("stdout", "stderr"):
@@ -43,11 +51,11 @@ def start(main: Callable[..., None], flags: Flags, arguments: Sequence[str] | No
         getattr(sys, stream).reconfigure(errors="backslashreplace")  # a name that cannot be shown is no error
     warnings.showwarning = _show_warning
     atexit.register(gc.freeze)  # or Python walks all of JAX once more before it ends: 0.1 s and more
-    guarded(lambda: _run(main, flags, arguments))
+    guarded(lambda: _run(main, flags, arguments, set_up))
     sys.exit(0)
 
 
-def _run(main: Callable[..., None], flags: Flags, arguments: Sequence[str]) -> None:
+def _run(main: Callable[..., None], flags: Flags, arguments: Sequence[str], set_up: Callable[[], None]) -> None:
     if {"-h", "-help", "--help"} & set(arguments):
         print(help_text(flags))
         return
@@ -55,6 +63,7 @@ def _run(main: Callable[..., None], flags: Flags, arguments: Sequence[str]) -> N
         print(f"jaxmlp {__version__}, jax {jax.__version__}")
         return
     operands = flags.parse(arguments)
+    set_up()
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # the second where JAX knows no such platform

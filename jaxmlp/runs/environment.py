@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import jaxlib
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxmlp.training.devices import cpu_count
 
@@ -26,9 +27,9 @@ def keep_compiled(folder: Path) -> None:
         jax.config.update(name, value)  # type: ignore[no-untyped-call]
 
 
-def describe() -> dict[str, object]:
+def describe(mesh: Mesh) -> dict[str, object]:
     """Versions, devices, processors, settings and git revision (None outside a checkout), for config.json."""
-    devices = jax.devices()
+    devices = mesh.devices.flatten()
     return {
         "python": platform.python_version(),
         "jax": jax.__version__,

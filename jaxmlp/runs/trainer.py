@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import jax
+from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxmlp.data import datasets
@@ -11,7 +12,7 @@ from jaxmlp.data.datasets import Dataset
 from jaxmlp.runs import environment, run_writer
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
-from jaxmlp.training import loop
+from jaxmlp.training import devices, loop
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics, Program
 
@@ -23,28 +24,32 @@ def train(
     flags: str,
     stop: StopRequest,
     recipe: str = "train",
+    device_count: int = 1,
 ) -> None:
     """Train as `config` says on the packaged MNIST, or on the four IDX files of `data_dir`, and save to `run_dir`.
 
     A run directory that exists is gone on with, to the same bits as if it had never stopped; without one it is a
-    new runs/<time>-<recipe>. `flags` is the text of its flags.txt. Prints to standard output: lines in a pipe, and
-    on a terminal also a progress bar with the time left. Raises DataError, ConfigError, RunError, FileError,
+    new runs/<time>-<recipe>. `flags` is the text of its flags.txt. The network is divided among `device_count`
+    devices, for 0 among as many as are fastest. Prints to standard output: lines in a pipe, and on a terminal also
+    a progress bar with the time left. Raises DataError, ConfigError, RunError, FileError,
     CheckpointError, Diverged, and Stopped once `stop` is asked for.
     """
     dataset = datasets.load(data_dir, config.train_on_all)
     config.check_data(dataset.train.images.shape)
+    mesh = devices.mesh_of(device_count, config)
     run_dir = run_dir or run_writer.fresh(recipe)
     with run_writer.opened(run_dir) as writer:
-        writer.claim(config, dataset.sha256, environment.describe(), flags)
-        print(_header(config, dataset, run_dir), flush=True)
+        writer.claim(config, dataset.sha256, environment.describe(mesh), flags)
+        print(_header(config, dataset, run_dir, mesh), flush=True)
         examples = len(dataset.test.labels)
         if (errors := writer.tested(config.epochs)) is not None:
             print(f"all {config.epochs} epochs are done\n{_test_line(errors, examples)}", flush=True)
             return
         stop.how_to_go_on = f"--run_dir={run_dir} goes on from the last epoch that was saved"
-        program = loop.prepare(config, dataset)
+        program = loop.prepare(config, dataset, mesh)
         print(f"compiled in {program.compile_seconds:.1f} s", flush=True)
-        saved = writer.resume(jax.eval_shape(program.init)) or Saved(program.init(), ())
+        first = program.init()
+        saved = writer.resume(first) or Saved(first, ())
         if saved.history:
             print(f"going on after epoch {len(saved.history)}", flush=True)
         stop.check(f"stopped before epoch {len(saved.history) + 1}")
@@ -74,13 +79,13 @@ def _test_line(errors: int, examples: int) -> str:
     return f"test errors: {errors} of {examples:,} ({1 - errors / examples:.2%} accuracy)"
 
 
-def _header(config: Config, dataset: Dataset, run_dir: Path) -> str:
-    devices = jax.devices()
+def _header(config: Config, dataset: Dataset, run_dir: Path, mesh: Mesh) -> str:
+    used = mesh.devices.flatten()
     height, width = dataset.train.images.shape[1:]
     sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
     return "\n".join(
         [
-            f"jax {jax.__version__} on {devices[0].platform}: {', '.join(d.device_kind for d in devices)}",
+            f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}",
             "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
             + f" of {height}x{width}"
             + (", split at random" if dataset.shuffled else "")

@@ -3,19 +3,30 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxmlp.inputs.distortions import Distortion, distort
 from jaxmlp.inputs.mixup import mix
+from jaxmlp.training import devices
 from jaxmlp.training.config import Config
 
 
 def augmented(
-    key: jax.Array, images: jax.Array, y: jax.Array, strength: jax.Array, config: Config
+    key: jax.Array,
+    images: jax.Array,
+    y: jax.Array,
+    strength: jax.Array,
+    config: Config,
+    mesh: Mesh | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """(x, y): distorted by `strength`, shown as edges or the like, mixed, and with pixels left out.
 
-    Images in [0, 1] are (n, D), or (n, H, W), which distortions and edges need; x is (n, D), y is (n, C).
+    Images in [0, 1] are (n, D), or (n, H, W), which distortions and edges need; x is (n, D), y is (n, C). Each
+    device of the mesh does its share of the images, and in the end has all.
     """
+    if not config.augments:
+        return images.reshape(len(images), -1), y
+    images = devices.divided(images, mesh)
     distortion_key, mixup_key, dropout_key = jax.random.split(key, 3)
     distortion = distortion_of(config)
     if distortion is not None:
@@ -26,6 +37,7 @@ def augmented(
     if config.input_dropout:
         x = jnp.where(jax.random.bernoulli(dropout_key, config.input_dropout, x.shape), 0, x)
         x /= 1 - config.input_dropout  # so that z1 keeps its mean
+    x, y = devices.keep_placed((x, y), mesh)
     return x, y
 
 

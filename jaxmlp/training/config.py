@@ -155,10 +155,14 @@ class Config(View):
         return any((self.elastic, self.rotation, self.scale, self.shear, self.shift))
 
     @property
+    def augments(self) -> bool:
+        """Whether a step makes its inputs, and does not only read them."""
+        return bool(self.converts or self.mixup or self.input_dropout or self.distorts)
+
+    @property
     def blockable(self) -> bool:
         """Whether its batches may go in blocks: the optimizer is linear, and a step only reads its inputs."""
-        made_in_the_step = self.converts or self.mixup or self.input_dropout or self.distorts
-        return self.optimizer == "sgd" and not (self.log_noise_scale or made_in_the_step)
+        return self.optimizer == "sgd" and not (self.log_noise_scale or self.augments)
 
     @property
     def scheduled(self) -> bool:

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from jaxmlp import batch, statistics
 from jaxmlp.inputs import pixels
 from jaxmlp.network import Params
 from jaxmlp.statistics import NoiseScale
-from jaxmlp.training import blocked
+from jaxmlp.training import blocked, devices
 from jaxmlp.training.augmentation import augmented
 from jaxmlp.training.config import Config
 from jaxmlp.training.optimizers import Tree, optimizer_of
@@ -27,25 +28,13 @@ class Seen(NamedTuple):
 
 
 class Tuning(NamedTuple):
-    """How an epoch is computed on this machine: no more than roundings depend on it."""
+    """How an epoch is computed on its devices: no more than roundings depend on it. Hashable: static under jit."""
 
+    mesh: Mesh | None = None  # of devices.py; None for arrays that lie on one device
     batches_per_block: int = 1  # of blocked.py, if > 1: for a `blockable` config
-    halves: bool = False  # compute each batch as two halves, at once; for an even batch_size, no log_noise_scale
 
 
 PLAIN = Tuning()
-
-
-def tuned(config: Config, backend: str, cores: int) -> Tuning:
-    """What is fastest where it was measured, on 2 cores of CPUs; elsewhere the plain way."""
-    return Tuning(blocked.batches_per_block(config, backend), halves(config, backend, cores))
-
-
-def halves(config: Config, backend: str, cores: int) -> bool:
-    """Whether a step computes its batch as two halves. The noise scale needs the whole batch."""
-    B, K = config.batch_size, config.hidden
-    large = B >= 64 and K <= 2 * B
-    return large and B % 2 == 0 and not config.log_noise_scale and backend == "cpu" and cores > 1
 
 
 class State(NamedTuple):
@@ -103,29 +92,26 @@ def train_epoch(state: State, inputs: EpochInput, config: Config, tuning: Tuning
     if in_blocks:
         state, losses = _scan_blocks(state, batches(0, in_blocks), S, config)
         loss += jnp.sum(losses) * B
-    step = partial(_step, strength=strength, config=config)
+    step = partial(_step, strength=strength, config=config, mesh=tuning.mesh)
     state = _flipped(state)
-    state, seen = jax.lax.scan(partial(step, halves=tuning.halves), state, batches(in_blocks, whole))
+    state, seen = jax.lax.scan(step, state, batches(in_blocks, whole))
     loss += jnp.sum(seen.loss) * B
     if remaining := n - whole * B:
         rest = StepInput(images[-remaining:], labels[-remaining:], learning_rates[-1], keys[-1])
-        state, last = step(state, rest, halves=False)
+        state, last = step(state, rest)
         loss += last.loss * remaining
     noise = jax.tree.map(jnp.mean, seen.noise)  # over the whole batches
-    return _flipped(state), Seen(loss / n, noise)
+    return devices.keep_placed(_flipped(state), tuning.mesh), Seen(loss / n, noise)
 
 
-def _step(state: State, inputs: StepInput, strength: jax.Array, config: Config, halves: bool) -> tuple[State, Seen]:
+def _step(
+    state: State, inputs: StepInput, strength: jax.Array, config: Config, mesh: Mesh | None
+) -> tuple[State, Seen]:
     """One update of a flipped state by one batch."""
     params = _flipped(state.params)
     images, y = pixels.examples(params, inputs.pixels, inputs.label)
-    x, y = augmented(inputs.key, images, y, strength, config)
-    if halves:
-        pairs = zip(jnp.split(x, 2), jnp.split(y, 2), strict=True)
-        of_each = [_flipped_gradient(params, *half, config) for half in pairs]
-        gradient, seen = jax.tree.map(lambda first, second: (first + second) / 2, *of_each)
-    else:
-        gradient, seen = _flipped_gradient(params, x, y, config)
+    x, y = augmented(inputs.key, images, y, strength, config, mesh)
+    gradient, seen = _flipped_gradient(params, x, y, config)
     update = optimizer_of(config).update(gradient, state.optimizer, state.params, inputs.learning_rate)
     return State(*update), seen
 

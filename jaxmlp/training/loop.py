@@ -16,14 +16,15 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxmlp import network
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.network import Params
+from jaxmlp.training import blocked, devices
 from jaxmlp.training.augmentation import distortion_strength
 from jaxmlp.training.config import Config
-from jaxmlp.training.devices import cpu_count
-from jaxmlp.training.epoch import EpochInput, Seen, State, train_epoch, tuned
+from jaxmlp.training.epoch import EpochInput, Seen, State, Tuning, train_epoch
 from jaxmlp.training.optimizers import optimizer_of, schedule_of
 from jaxmlp.training.validation import Score, evaluate
 
@@ -48,9 +49,10 @@ class Metrics(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """A run, compiled for its data, which lie on the device. Made by `prepare`."""
+    """A run, compiled for its data, which lie on its devices. Made by `prepare`."""
 
     config: Config
+    mesh: Mesh
     init: Callable[[], State]  # the state before the first epoch, a fresh one each time
     train: Callable[[State, int], tuple[State, Seen]]  # (state, epoch from 0) -> (state, what it saw)
     validate: Callable[[Params], Score]
@@ -60,46 +62,54 @@ class Program:
     compile_seconds: float
 
 
-def prepare(config: Config, dataset: Dataset) -> Program:
-    """Put the data, prepared as `config` says, on the default device and compile the epoch and the evaluations.
+def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None) -> Program:
+    """Put the data, prepared as `config` says, on the mesh and compile the epoch and the evaluations.
 
-    Raises ConfigError if the training images are too few for a batch, or cannot be shown as it says.
+    Without a mesh (of devices.mesh_of) they go to JAX's first device. Raises ConfigError if the training images are
+    too few for a batch, or cannot be shown as it says.
     """
     config.check_data(dataset.train.images.shape)
+    mesh = mesh or devices.mesh_of(1, config)
     dataset = dataset.map_images(config.prepare)
     examples, inputs = len(dataset.train.labels), dataset.train.images[0].size
     steps = -(-examples // config.batch_size)
     optimizer, schedule = optimizer_of(config), schedule_of(config, steps)
 
     def init() -> State:
-        params = first_params(config.seed, inputs, config.hidden, dataset.classes)
-        return State(params, optimizer.init(params))
+        params = devices.place(first_params(config.seed, inputs, config.hidden, dataset.classes), mesh)
+        state: State = devices.place(State(params, optimizer.init(params)), mesh)
+        return state
 
     started = time.perf_counter()
-    state = jax.eval_shape(init)
-    images, labels = jax.device_put(dataset.train.images), jax.device_put(dataset.train.labels)
+    images, labels = devices.place((dataset.train.images, dataset.train.labels), mesh)
 
     def epoch_input(epoch: int) -> EpochInput:
-        return EpochInput(
-            images,
-            labels,
-            rows=order(config.seed, epoch, examples),
-            learning_rates=schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps)),
-            key=noise_key(config.seed, epoch),
-            strength=distortion_strength(config, epoch),
+        key, *arrays = devices.place(
+            (
+                np.array([config.seed, epoch], np.uint32),
+                order(config.seed, epoch, examples),
+                schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps)),
+                distortion_strength(config, epoch),
+            ),
+            mesh,
         )
+        rows, learning_rates, strength = arrays
+        return EpochInput(images, labels, rows, learning_rates, noise_key(key), strength)
 
-    tuning = tuned(config, jax.default_backend(), cpu_count())
-    compiled = train_epoch.lower(state, epoch_input(0), config=config, tuning=tuning).compile()
-    validate, test = (_scorer(split, config) for split in (dataset.validation, dataset.test))
-    validate(init().params)  # compiles it, and the test's too where the sizes are equal
+    first = init()
+    tuning = Tuning(mesh, blocked.batches_per_block(config, mesh.devices.flat[0].platform))
+    compiled = train_epoch.lower(first, epoch_input(0), config=config, tuning=tuning).compile()
+    validate, test = (_scorer(split, config, mesh) for split in (dataset.validation, dataset.test))
+    validate(first.params)  # compiles it, and the test's too where the sizes are equal
     compile_seconds = time.perf_counter() - started
 
     def train(state: State, epoch: int) -> tuple[State, Seen]:
         result: tuple[State, Seen] = compiled(state, epoch_input(epoch))
         return result
 
-    return Program(config, init, train, validate, test, examples, len(dataset.validation.labels), compile_seconds)
+    return Program(
+        config, mesh, init, train, validate, test, examples, len(dataset.validation.labels), compile_seconds
+    )
 
 
 def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> Iterator[tuple[State, Metrics]]:
@@ -107,7 +117,7 @@ def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> I
 
     A yielded state is donated to the next epoch: copy what you keep. Raises Diverged when a loss is not finite.
     """
-    state = program.init() if state is None else state
+    state = program.init() if state is None else devices.place(state, program.mesh)
     for epoch in range(first_epoch, program.config.epochs):
         started = time.perf_counter()
         state, seen = program.train(state, epoch)
@@ -142,8 +152,7 @@ def _noise_scale(seen: Seen) -> float | None:
 def first_params(seed: int, inputs: int, hidden: int, outputs: int) -> Params:
     """The first parameters, distributed as those of `network.init`."""
     normal = np.random.default_rng([seed, 0]).standard_normal
-    params: Params = jax.device_put(network.scaled(normal((inputs, hidden)), normal((hidden, outputs))))
-    return params
+    return network.scaled(normal((inputs, hidden)), normal((hidden, outputs)))
 
 
 def order(seed: int, epoch: int, n: int) -> np.ndarray:
@@ -151,14 +160,12 @@ def order(seed: int, epoch: int, n: int) -> np.ndarray:
     return np.random.default_rng([seed, 1 + epoch]).permutation(n).astype(np.int32)
 
 
-def noise_key(seed: int, epoch: int) -> jax.Array:
-    """The key, a scalar, of the epoch's distortions, mixtures and dropout."""
-    key: jax.Array = jax.random.wrap_key_data(
-        jax.device_put(np.array([seed, epoch], np.uint32)), impl="threefry2x32"
-    )
+def noise_key(seed_and_epoch: jax.Array) -> jax.Array:
+    """The key of the epoch's distortions, mixtures and dropout, of two uint32."""
+    key: jax.Array = jax.random.wrap_key_data(seed_and_epoch, impl="threefry2x32")
     return key
 
 
-def _scorer(split: Split, config: Config) -> Callable[[Params], Score]:
-    images, labels = jax.device_put(split.images), jax.device_put(split.labels)
+def _scorer(split: Split, config: Config, mesh: Mesh) -> Callable[[Params], Score]:
+    images, labels = devices.place((split.images, split.labels), mesh)
     return lambda params: evaluate(params, images, labels, phi=config.activation, view=config.view)
