@@ -8,10 +8,10 @@ from jax.flatten_util import ravel_pytree
 
 from compare import assert_close
 from jaxmlp import activations, batch, network
-from jaxmlp.training import epoch
+from jaxmlp.training import blocked
 from jaxmlp.training.augmentation import augmented
 from jaxmlp.training.config import Config
-from jaxmlp.training.epoch import PLAIN, EpochInput, State, Tuning, train_epoch, tuned
+from jaxmlp.training.epoch import PLAIN, EpochInput, State, Tuning, train_epoch
 from jaxmlp.training.optimizers import optimizer_of
 
 D, K, C = 12, 5, 4
@@ -149,36 +149,9 @@ def test_an_epoch_in_blocks_is_the_same_epoch(n, S, clip_norm, options):
     assert_close(blocked, plain, 1e-10)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("option", [{}, {"clip_norm": 0.45}, {"input_dropout": 0.2}])
-def test_an_epoch_in_halves_is_the_same_epoch(option):
-    """Also where an odd number of examples remains after the last batch."""
-    config, examples = config_of(4, momentum=0.9, **option), data(31)
-    plain, halved = (trained(config, *examples, Tuning(halves=halves)) for halves in (False, True))
-    assert_close(halved, plain, 1e-10)
-
-
-def test_halves_are_what_is_computed(monkeypatch):
-    rows, real = [], epoch._flipped_gradient
-    monkeypatch.setattr(epoch, "_flipped_gradient", lambda p, x, y, c: rows.append(len(x)) or real(p, x, y, c))
-    trained(config_of(6), *data(17), Tuning(halves=True))
-    assert set(rows) == {3, 5}  # and the 5 that remain, whole
-
-
-def test_halves_are_chosen_for_large_batches_on_a_cpu_of_several_cores():
-    def halves(backend="cpu", cores=2, **more):
-        return tuned(Config(**{"hidden": 128, "batch_size": 64, **more}), backend, cores).halves
-
-    assert halves()
-    for option in ({"batch_size": 62}, {"batch_size": 65}, {"hidden": 129}, {"log_noise_scale": True}):
-        assert not halves(**option)
-    assert not halves(cores=1)
-    assert not halves(backend="gpu")
-
-
 def test_blocks_are_chosen_on_a_cpu_and_only_there():
     def batches_per_block(backend, **options):
-        return tuned(Config(**options), backend, 2).batches_per_block
+        return blocked.batches_per_block(Config(**options), backend)
 
     assert batches_per_block("cpu", hidden=100) == 8
     assert batches_per_block("gpu", hidden=100) == 1

@@ -9,6 +9,7 @@ from jaxmlp.data import datasets
 from jaxmlp.inputs.view import View
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.epoch import Tuning
 
 CONFIG = Config(hidden=8, epochs=3, batch_size=7, momentum=0.5, schedule="cosine", warmup_epochs=1)
 
@@ -78,22 +79,20 @@ def test_a_run_that_diverges_stops_at_its_epoch(dataset):
         list(loop.fit(program))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("cores", "halves"), [(1, False), (2, True)])
-def test_the_epoch_is_compiled_as_it_is_tuned_for_this_machine(dataset, monkeypatch, cores, halves):
+def test_the_epoch_is_compiled_for_its_mesh_and_in_the_blocks_that_are_fastest(dataset, monkeypatch):
     compiled, real = [], loop.train_epoch.lower
 
     class Recorder:
         @staticmethod
         def lower(*arguments, tuning, **more):
-            compiled.append(tuning.halves)
+            compiled.append(tuning)
             return real(*arguments, tuning=tuning, **more)
 
     monkeypatch.setattr(loop, "train_epoch", Recorder)
-    monkeypatch.setattr(loop, "cpu_count", lambda: cores)
-    monkeypatch.setattr(loop.jax, "default_backend", lambda: "cpu")
-    loop.prepare(Config(hidden=8, batch_size=64), dataset)
-    assert compiled == [halves]
+    monkeypatch.setattr(loop.blocked, "batches_per_block", lambda config, platform: 3 if platform == "cpu" else 1)
+    program = loop.prepare(Config(hidden=8, batch_size=64), dataset)
+    assert compiled == [Tuning(program.mesh, 3)]
+    assert program.mesh.size == 1
 
 
 def test_upright_digits_are_trained_on_validated_and_tested(dataset):
@@ -136,9 +135,10 @@ def test_the_first_parameters_are_distributed_as_those_of_init():
 
 def test_the_first_parameters_and_the_keys_are_pinned():
     np.testing.assert_allclose(loop.first_params(0, 784, 30, 10).W1[0, :3], PINNED_W1, rtol=1e-6)
-    assert jax.random.bits(loop.noise_key(0, 0), (2,), "uint32").tolist() == PINNED_BITS
+    assert jax.random.bits(loop.noise_key(np.array([0, 0], np.uint32)), (2,), "uint32").tolist() == PINNED_BITS
 
 
 def test_what_is_random_differs_between_seeds_and_between_epochs():
-    keys = {tuple(jax.random.key_data(loop.noise_key(seed, epoch)).tolist()) for seed in (0, 1) for epoch in (0, 1)}
+    pairs = [np.array([seed, epoch], np.uint32) for seed in (0, 1) for epoch in (0, 1)]
+    keys = {tuple(jax.random.key_data(loop.noise_key(pair)).tolist()) for pair in pairs}
     assert len(keys) == 4
