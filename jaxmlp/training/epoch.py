@@ -47,7 +47,7 @@ class State(NamedTuple):
 class EpochInput(NamedTuple):
     """What an epoch is given beside the state."""
 
-    images: jax.Array  # (n, D), or (n, H, W) with H · W = D, which distortions and edge maps need; uint8
+    images: jax.Array  # (n, D), uint8
     labels: jax.Array  # (n,), uint8
     rows: Any  # (n,): the order in which the examples are met
     learning_rates: Any  # one a step, ceil(n / batch_size) of them
@@ -58,18 +58,21 @@ class EpochInput(NamedTuple):
 class StepInput(NamedTuple):
     """One batch; with a leading axis, all those of a scan over steps."""
 
-    pixels: jax.Array  # (B, D) or (B, H, W), uint8
+    pixels: jax.Array  # (B, D), uint8
     label: jax.Array  # (B,), uint8
     learning_rate: jax.Array
     key: jax.Array
 
 
-@partial(jax.jit, static_argnames=("config", "tuning"), donate_argnames="state")
-def train_epoch(state: State, inputs: EpochInput, config: Config, tuning: Tuning = PLAIN) -> tuple[State, Seen]:
+@partial(jax.jit, static_argnames=("config", "tuning", "size"), donate_argnames="state")
+def train_epoch(
+    state: State, inputs: EpochInput, config: Config, tuning: Tuning = PLAIN, size: tuple[int, int] | None = None
+) -> tuple[State, Seen]:
     """One pass over the n examples in batches, and what it saw of them as they were met.
 
     The last batch holds the n mod batch_size examples that remain, if any, and its gradient is the mean over those.
-    `state` is donated.
+    `size` is the (H, W) of an image, which distortions and edge maps need: images are carried flat, for a TPU pads
+    the last two axes of an array. `state` is donated.
     """
     images, labels, rows, learning_rates, key, strength = inputs
     n, B, S = images.shape[0], config.batch_size, tuning.batches_per_block
@@ -92,7 +95,7 @@ def train_epoch(state: State, inputs: EpochInput, config: Config, tuning: Tuning
     if in_blocks:
         state, losses = _scan_blocks(state, batches(0, in_blocks), S, config)
         loss += jnp.sum(losses) * B
-    step = partial(_step, strength=strength, config=config, mesh=tuning.mesh)
+    step = partial(_step, strength=strength, config=config, mesh=tuning.mesh, size=size)
     state = _flipped(state)
     state, seen = jax.lax.scan(step, state, batches(in_blocks, whole))
     loss += jnp.sum(seen.loss) * B
@@ -105,11 +108,17 @@ def train_epoch(state: State, inputs: EpochInput, config: Config, tuning: Tuning
 
 
 def _step(
-    state: State, inputs: StepInput, strength: jax.Array, config: Config, mesh: Mesh | None
+    state: State,
+    inputs: StepInput,
+    strength: jax.Array,
+    config: Config,
+    mesh: Mesh | None,
+    size: tuple[int, int] | None,
 ) -> tuple[State, Seen]:
     """One update of a flipped state by one batch."""
     params = _flipped(state.params)
     images, y = pixels.examples(params, inputs.pixels, inputs.label)
+    images = images.reshape(-1, *size) if size else images
     x, y = augmented(inputs.key, images, y, strength, config, mesh)
     gradient, seen = _flipped_gradient(params, x, y, config)
     update = optimizer_of(config).update(gradient, state.optimizer, state.params, inputs.learning_rate)
@@ -154,7 +163,7 @@ def _scan_blocks(
     def block(state: blocked.State, block_of: Any) -> tuple[blocked.State, jax.Array]:
         inputs, plan = block_of
         x, y = pixels.examples(state[0], inputs.pixels, inputs.label)
-        return blocked.update(state, x.reshape(*y.shape[:2], -1), y, plan, phi, optimizer, config.clip_norm)
+        return blocked.update(state, x, y, plan, phi, optimizer, config.clip_norm)
 
     end, losses = jax.lax.scan(block, tuple(state), (blocks, plans))
     return State(*end), losses

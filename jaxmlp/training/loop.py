@@ -71,7 +71,8 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None) -> Progr
     config.check_data(dataset.train.images.shape)
     mesh = mesh or devices.mesh_of(1, config)
     dataset = dataset.map_images(config.prepare)
-    examples, inputs = len(dataset.train.labels), dataset.train.images[0].size
+    examples, *size = dataset.train.images.shape
+    inputs = size[0] * size[1]
     steps = -(-examples // config.batch_size)
     optimizer, schedule = optimizer_of(config), schedule_of(config, steps)
 
@@ -81,7 +82,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None) -> Progr
         return state
 
     started = time.perf_counter()
-    images, labels = devices.place((dataset.train.images, dataset.train.labels), mesh)
+    images, labels = _placed(dataset.train, mesh)
 
     def epoch_input(epoch: int) -> EpochInput:
         key, *arrays = devices.place(
@@ -98,7 +99,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None) -> Progr
 
     first = init()
     tuning = Tuning(mesh, blocked.batches_per_block(config, mesh.devices.flat[0].platform))
-    compiled = train_epoch.lower(first, epoch_input(0), config=config, tuning=tuning).compile()
+    compiled = train_epoch.lower(first, epoch_input(0), config=config, tuning=tuning, size=tuple(size)).compile()
     validate, test = (_scorer(split, config, mesh) for split in (dataset.validation, dataset.test))
     validate(first.params)  # compiles it, and the test's too where the sizes are equal
     compile_seconds = time.perf_counter() - started
@@ -167,5 +168,12 @@ def noise_key(seed_and_epoch: jax.Array) -> jax.Array:
 
 
 def _scorer(split: Split, config: Config, mesh: Mesh) -> Callable[[Params], Score]:
-    images, labels = devices.place((split.images, split.labels), mesh)
-    return lambda params: evaluate(params, images, labels, phi=config.activation, view=config.view)
+    images, labels = _placed(split, mesh)
+    size = split.images.shape[1:]
+    return lambda params: evaluate(params, images, labels, phi=config.activation, view=config.view, size=size)
+
+
+def _placed(split: Split, mesh: Mesh) -> tuple[jax.Array, jax.Array]:
+    """Its images, flat, and its labels."""
+    images, labels = devices.place((split.images.reshape(len(split.labels), -1), split.labels), mesh)
+    return images, labels

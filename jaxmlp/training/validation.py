@@ -1,7 +1,7 @@
 """A network on a whole data set: its outputs, its mean loss and its errors. Pure, jitted, in chunks.
 
-Images are uint8, (n, D) or (n, H, W), which a view of edges needs, and already prepared by the view; labels are
-uint8 (n,).
+Images are uint8, (n, D) or (n, H, W), and already prepared by the view, which may need their `size` (H, W); labels
+are uint8 (n,).
 """
 
 from functools import partial
@@ -27,12 +27,20 @@ class Score(NamedTuple):
     errors: jax.Array
 
 
-@partial(jax.jit, static_argnames=("phi", "view"))
-def evaluate(params: Params, images: jax.Array, labels: jax.Array, phi: Phi, view: View = PIXELS) -> Score:
+@partial(jax.jit, static_argnames=("phi", "view", "size"))
+def evaluate(
+    params: Params,
+    images: jax.Array,
+    labels: jax.Array,
+    phi: Phi,
+    view: View = PIXELS,
+    size: tuple[int, int] | None = None,
+) -> Score:
     """Every example is scored, and the errors are counted exactly."""
 
     def score(example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         image, y = pixels.examples(params, *example)
+        image = image.reshape(size) if size else image
         return judged(_output(params, image, phi, view), y)
 
     losses, wrong = jax.lax.map(score, (images, labels), batch_size=AT_ONCE)

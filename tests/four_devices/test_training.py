@@ -83,7 +83,8 @@ def compiled_epoch(config, dataset, count=4):
     program = loop.prepare(config, dataset, mesh)
     images, labels, rows, rates, strength = devices.place(
         (
-            *dataset.train,
+            dataset.train.images.reshape(203, -1),
+            dataset.train.labels,
             np.arange(203, dtype=np.int32),
             np.ones(-(-203 // config.batch_size), np.float32),
             np.float32(1),
@@ -93,7 +94,7 @@ def compiled_epoch(config, dataset, count=4):
     key = loop.noise_key(devices.place(np.zeros(2, np.uint32), mesh))
     inputs = EpochInput(images, labels, rows, rates, key, strength)
     tuning = Tuning(mesh, blocked.batches_per_block(config, "cpu"))
-    return train_epoch.lower(program.init(), inputs, config=config, tuning=tuning).compile()
+    return train_epoch.lower(program.init(), inputs, config=config, tuning=tuning, size=(28, 28)).compile()
 
 
 C, D, LAST = 10, 784, 3

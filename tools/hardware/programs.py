@@ -1,0 +1,145 @@
+"""Everything that this project compiles, by name, to be lowered or compiled for hardware that is not here.
+
+The functions of batch.py, statistics.py and curvature.py on one batch, an epoch of every kind, and the evaluation
+after it. Arguments are shapes alone.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxmlp import activations, batch, curvature, statistics
+from jaxmlp.network import Params
+from jaxmlp.training import devices
+from jaxmlp.training.config import Config
+from jaxmlp.training.epoch import EpochInput, State, Tuning, train_epoch
+from jaxmlp.training.optimizers import optimizer_of
+from jaxmlp.training.validation import evaluate
+
+_shape: Any = jax.ShapeDtypeStruct
+
+SIZE = 28, 28
+D, C = 784, 10
+PHI = (activations.relu, activations.sigmoid)
+
+OF_PASSES: list[Callable[..., Any]] = [
+    statistics.per_example_gradients,
+    statistics.squared_norms,
+    statistics.gradient_norms,
+    statistics.second_moment,
+    statistics.variance,
+    statistics.gram,
+    statistics.noise_scale,
+    curvature.hessian_diagonal,
+    curvature.hessian_traces,
+    curvature.gauss_newton_diagonal,
+    curvature.kronecker_factors,
+    curvature.tangent_kernel,
+]
+
+EPOCHS: dict[str, dict[str, Any]] = {
+    "sgd": {},
+    "momentum": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+    "adam": {"optimizer": "adam", "learning_rate": 0.01},
+    "a last, smaller batch": {"batch_size": 96},
+    "batches of one": {"batch_size": 1},
+    "blocks": {"batches_per_block": 4},
+    "blocks with momentum": {"batches_per_block": 4, "momentum": 0.9},
+    "clipping": {"clip_norm": 0.1},
+    "noise scale": {"log_noise_scale": True},
+    "elastic distortions": {"elastic": 38.0},
+    "affine distortions": {"rotation": 15.0, "scale": 0.15, "shear": 0.2, "shift": 1.0},
+    "edges": {"edges": True},
+    "mixup": {"mixup": 0.3},
+    "dropout": {"input_dropout": 0.2},
+}
+
+
+class Program(NamedTuple):
+    """`function.lower(*arguments, **static)`."""
+
+    name: str
+    function: Any
+    arguments: tuple[Any, ...]
+    static: dict[str, Any]
+
+    def lower(self) -> Any:
+        return self.function.lower(*self.arguments, **self.static)
+
+
+def programs(
+    examples: int, hidden: int = 128, batch_size: int = 128, mesh: Mesh | None = None
+) -> Iterator[Program]:
+    """All of them: of a batch of `batch_size`, of epochs over `examples`; on one device, or divided over a mesh."""
+    params = _on(mesh, Params(_f32(D, hidden), _f32(hidden), _f32(hidden, C), _f32(C)))
+    x, y = _on(mesh, (_f32(batch_size, D), _f32(batch_size, C)))
+    weights = _on(mesh, _f32(batch_size))
+
+    def program(name: str, function: Callable[..., Any], *more: Any) -> Program:
+        return Program(name, jax.jit(function), (params, x, y, *more), {})
+
+    def of_passes(function: Callable[..., Any], *more: Any, **options: Any) -> Program:
+        name = " ".join([function.__name__, *options.values()])
+        return program(name, lambda p, x, y, *v: function(batch.passes(p, x, y, PHI), *v, **options), *more)
+
+    yield program("forward", lambda p, x, y: batch.forward(p, x, PHI))
+    yield program("loss", lambda p, x, y: batch.loss(p, x, y, PHI))
+    yield program("loss_and_gradient", lambda p, x, y: batch.loss_and_gradient(p, x, y, PHI))
+    yield program("passes", lambda p, x, y: batch.passes(p, x, y, PHI))
+    yield program("gradient of loss", lambda p, x, y: jax.grad(batch.loss)(p, x, y, PHI))
+    for function in OF_PASSES:
+        yield of_passes(function)
+    yield of_passes(curvature.kronecker_factors, kind="empirical")
+    yield of_passes(statistics.weighted_gradient, weights)
+    yield of_passes(statistics.clipped_gradient, _on(mesh, _f32()))
+    for along in (statistics.directional, curvature.hessian_vector_product, curvature.gauss_newton_vector_product):
+        yield of_passes(along, params)
+    for name, options in EPOCHS.items():
+        config = Config(**{"hidden": hidden, "batch_size": batch_size, "phi": "relu,sigmoid", **options})
+        yield _epoch(f"epoch: {name}", config, examples, params, mesh)
+    for edges in (False, True):
+        config = Config(edges=edges, phi="relu,sigmoid")
+        arguments = params, *_on(mesh, (_u8(examples, D), _u8(examples)))
+        static = {"phi": config.activation, "view": config.view, "size": SIZE}
+        yield Program(f"evaluation{' of edges' if edges else ''}", evaluate, arguments, static)
+
+
+def _epoch(name: str, config: Config, examples: int, params: Params, mesh: Mesh | None) -> Program:
+    steps = -(-examples // config.batch_size)
+    state = State(params, _on(mesh, jax.eval_shape(optimizer_of(config).init, params)))
+    inputs = _on(
+        mesh,
+        EpochInput(
+            _u8(examples, D),
+            _u8(examples),
+            _shape((examples,), np.int32),
+            _f32(steps),
+            jax.eval_shape(lambda: jax.random.key(0)),
+            _f32(),
+        ),
+    )
+    tuning = Tuning(mesh, config.batches_per_block or 1)
+    return Program(name, train_epoch, (state, inputs), {"config": config, "tuning": tuning, "size": SIZE})
+
+
+def _on(mesh: Mesh | None, tree: Any) -> Any:
+    """These shapes as they lie on the mesh."""
+    if mesh is None:
+        return tree
+    return jax.tree.map(
+        lambda a, sharding: _shape(a.shape, a.dtype, sharding=sharding),
+        tree,
+        devices.shardings(tree, mesh),
+    )
+
+
+def _f32(*shape: int) -> Any:
+    return _shape(shape, jnp.float32)
+
+
+def _u8(*shape: int) -> Any:
+    return _shape(shape, jnp.uint8)
