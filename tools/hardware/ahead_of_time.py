@@ -5,8 +5,8 @@
     pip install "jax-cuda12-plugin[with-cuda]"                        for the same jax
     python tools/hardware/ahead_of_time.py h100 clipped               the programs with "clipped" in their names
 
-Prints of each the seconds that it takes to compile, and the MB on a device: of arguments, of results, and of what it
-needs on the way. Exit code 1 if one does not compile.
+Prints of each the seconds that it takes to compile, and the MB on a device: of arguments, of results, and of what
+it needs on the way. Exit code 1 if one does not compile.
 """
 
 import os
