@@ -1,13 +1,9 @@
 """Everything that is compiled lowers for hardware that is not here: CPUs, both makes of GPU, TPUs."""
 
-import sys
-from pathlib import Path
-
 import jax
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "hardware"))
-from programs import programs
+from tools.hardware.programs import programs
 
 PLATFORMS = ["cpu", "cuda", "rocm", "tpu"]
 ALL = list(programs(examples=1000, hidden=32, batch_size=128))

@@ -27,9 +27,9 @@ def keep_compiled(folder: Path) -> None:
         jax.config.update(name, value)  # type: ignore[no-untyped-call]
 
 
-def describe(mesh: Mesh) -> dict[str, object]:
-    """Versions, devices, processors, settings and git revision (None outside a checkout), for config.json."""
-    devices = mesh.devices.flatten()
+def describe(mesh: Mesh | None = None) -> dict[str, object]:
+    """Versions, the devices of the mesh or all, processors, settings and git revision (None outside a checkout)."""
+    devices = mesh.devices.flatten() if mesh else jax.devices()
     return {
         "python": platform.python_version(),
         "jax": jax.__version__,

@@ -1,9 +1,9 @@
 """Compile everything for a TPU v5e or an H100 without having one, on one device and on a mesh of four.
 
     pip install libtpu==0.0.41                                        212 MB, for jax 0.10.1
-    python tools/hardware/ahead_of_time.py v5e
+    python -m tools.hardware v5e
     pip install "jax-cuda12-plugin[with-cuda]"                        for the same jax
-    python tools/hardware/ahead_of_time.py h100 clipped               the programs with "clipped" in their names
+    python -m tools.hardware h100 clipped                             the programs with "clipped" in their names
 
 Prints of each the seconds that it takes to compile, and the MB on a device: of arguments, of results, and of what
 it needs on the way. Exit code 1 if one does not compile.
@@ -26,9 +26,9 @@ os.environ |= {
 import numpy as np
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh
-from programs import Program, programs
 
 from jaxmlp.training.devices import UNITS
+from tools.hardware.programs import Program, programs
 
 EXAMPLES = 50_000
 MB = 1e6
@@ -39,7 +39,7 @@ def devices_of(target: str) -> list[Any]:
     if target == "v5e":
         return list(topologies.get_topology_desc("v5e:2x2", platform="tpu").devices)
     config = Path(__file__).with_name("h100.txtpb").read_text()
-    return list(topologies.get_topology_desc("1x4x1", platform="cuda", target_config=config).devices)
+    return list(topologies.get_topology_desc(platform="cuda", topology="1x4x1", target_config=config).devices)
 
 
 def compiled(program: Program) -> str:
