@@ -1,10 +1,12 @@
-"""--devices of the command that trains: its own process, for a CPU's number of devices is settled when JAX starts."""
+"""--devices of the command that trains, in processes: a CPU's number of devices is settled when JAX starts."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+
+TWO = {"JAX_NUM_CPU_DEVICES": "2"}
 
 
 def train(*arguments, **environment):
@@ -41,7 +43,7 @@ def test_a_run_on_three_devices_goes_on_on_as_many_and_on_one(few_digits, tmp_pa
     [
         (("--devices=4", "--hidden=30"), {}, "--devices: expected a divisor of hidden, which is 30, got 4"),
         (("--devices=-1",), {}, "--devices: expected an integer from 0 to 100000, got '-1'"),
-        (("--devices=3",), {"JAX_NUM_CPU_DEVICES": "2"}, "--devices: expected at most 2, which is all there are, got 3"),
+        (("--devices=3",), TWO, "--devices: expected at most 2, which is all there are, got 3"),
     ],
 )
 def test_a_number_of_devices_that_cannot_be_is_one_line(arguments, environment, message, tmp_path):
