@@ -20,6 +20,7 @@ def train(*arguments, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_run_on_three_devices_goes_on_on_as_many_and_on_one(few_digits, tmp_path):
     run = f"--run_dir={tmp_path / 'run'}"
     options = f"--data_dir={few_digits}", "--hidden=12", "--batch_size=50", run
