@@ -162,7 +162,7 @@ def order(seed: int, epoch: int, n: int) -> np.ndarray:
 
 
 def noise_key(seed_and_epoch: jax.Array) -> jax.Array:
-    """The key of the epoch's distortions, mixtures and dropout, of two uint32."""
+    """The key, a scalar, of the epoch's distortions, mixtures and dropout, of two uint32: its seed and number."""
     key: jax.Array = jax.random.wrap_key_data(seed_and_epoch, impl="threefry2x32")
     return key
 
