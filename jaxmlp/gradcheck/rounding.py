@@ -1,9 +1,9 @@
 """How far rounding moves the results of a computation: Monte Carlo arithmetic.
 
 A function is run some times, and each time every argument, constant and result of an operation that rounds is
-multiplied by 1 + eps or 1 - eps at random, eps being that of its own dtype. How far the results then move from
-those without is their spread: it holds what is lost by cancellation anywhere inside, to each result its own. D. S.
-Parker 1997, Monte Carlo Arithmetic: exploiting randomness in floating-point arithmetic.
+multiplied by a random number near 1, off by the epsilon of its own dtype in the root mean square. How far the
+results then move from those without is their spread: it holds what is lost by cancellation anywhere inside, to each
+result its own. D. S. Parker 1997, Monte Carlo Arithmetic: exploiting randomness in floating-point arithmetic.
 
 A function that JAX can trace is run as a jaxpr, equation by equation; the body of a loop counts as one operation.
 Another is run on NumPy arrays whose ufuncs do the same, and one that takes these for no arrays on arguments so
@@ -24,6 +24,7 @@ Entries = np.ndarray[Any, np.dtype[np.float64]]
 Noise = Callable[[Any], Any]
 
 RUNS = 8
+LOUDER = 8.0  # the noise is so many times epsilon, or its few values might cancel; what comes out is divided by it
 
 # They move, choose, compare, or change a sign: what comes out went in.
 EXACT = frozenset(
@@ -53,10 +54,9 @@ def spread(function: Callable[..., Any], arguments: Arguments, seed: int = 0, ru
         if not _is_rounded(value):
             return value
         if isinstance(value, float):
-            return value * (1 + epsilon(value) * random.choice((-1, 1)))
-        dtype = value.dtype
-        signs = random.integers(0, 2, value.shape, np.int8) * 2 - 1
-        return (np.asarray(value) * (1 + epsilon(value) * signs).astype(dtype)).astype(dtype)
+            return value * (1 + LOUDER * epsilon(value) * random.uniform(-1, 1))
+        loud = 1 + LOUDER * epsilon(value) * random.uniform(-1, 1, value.shape)
+        return (np.asarray(value) * loud).astype(value.dtype)
 
     run = _traced(function, arguments) or _called(function, arguments)
     still = _leaves(run(lambda value: value))
@@ -69,7 +69,7 @@ def spread(function: Callable[..., Any], arguments: Arguments, seed: int = 0, ru
         with np.errstate(all="ignore"):
             for most, leaf, other in zip(widest, still, moved, strict=True):
                 np.fmax(most, np.where(np.isfinite(other), np.abs(other - leaf), 0), out=most)
-    return widest
+    return [most * np.sqrt(3) / LOUDER for most in widest]
 
 
 def _is_rounded(value: Any) -> bool:

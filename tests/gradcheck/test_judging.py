@@ -188,6 +188,17 @@ def test_a_formula_that_rounds_more_than_autodiff_is_right() -> None:
         assert wrong.leaves[0].mistake.kind == "sign"
 
 
+def test_two_zeros_elsewhere_say_nothing() -> None:
+    x = jnp.full((1, 3), 235.0)  # exp(-705) is a number, and a little further on 0
+
+    def by_hand(w: jax.Array, x: jax.Array) -> jax.Array:
+        return x.T @ (1 - 1 / (1 + jnp.exp(-(x @ w))))
+
+    report = gradcheck.compare(lambda w, x: jnp.sum(jax.nn.softplus(-(x @ w))), by_hand, jnp.ones(3), x)
+    assert report.leaves[0].reference < 0
+    assert report.verdict == "too small to tell"
+
+
 def test_at_an_optimum_a_wrong_gradient_is_not_called_right() -> None:
     random = np.random.default_rng(0)
     x, y = random.normal(size=(8, 2)), random.normal(size=8)
