@@ -343,9 +343,7 @@ def test_derivatives_where_one_gradient_is_zero():
     slope, jacobian = jax.jit(jax.grad(norms)), jax.jit(jax.jacfwd(clipped))
     assert_close(slope(params, x, y), slope(params, x[others], y[others]))
     got = jacobian(params, x, y, MAX_NORM)
-    in_parts = [
-        jacobian(params, x[rows], y[rows], c) for rows, c in ((others, MAX_NORM), (np.array([2]), np.inf))
-    ]
+    in_parts = [jacobian(params, x[rows], y[rows], c) for rows, c in ((others, MAX_NORM), (np.array([2]), np.inf))]
     assert_close(got, jax.tree.map(jnp.add, *in_parts))
     assert_close(jax.jit(jax.jacrev(clipped))(params, x, y, MAX_NORM), got)
 
