@@ -27,8 +27,11 @@ class Activation:
     def __call__(self, z: jax.Array) -> jax.Array:
         return self.phi(z)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Activation":
+    def __copy__(self) -> "Activation":
         return self  # a copy would be another activation, and compile anew
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Activation":
+        return self
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """Those of this module are pickled by name, so that they are themselves in another process."""
@@ -54,8 +57,8 @@ def _sigmoid_prime(z: jax.Array) -> jax.Array:
 
 
 def _sigmoid_second(z: jax.Array) -> jax.Array:
-    """σ(z) σ(−z) (σ(−z) − σ(z))."""
-    return _sigmoid_prime(z) * (jax.nn.sigmoid(-z) - jax.nn.sigmoid(z))
+    """−σ(z) σ(−z) tanh(z/2), for 1 − 2σ(z) is −tanh(z/2), which keeps its digits near 0."""
+    return -_sigmoid_prime(z) * jnp.tanh(z / 2)
 
 
 def _tanh_prime(z: jax.Array) -> jax.Array:

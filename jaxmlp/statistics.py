@@ -245,8 +245,14 @@ def noise_scale(passes: Passes) -> NoiseScale:
 
 
 def _centred(x: jax.Array, delta: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """ξ = x − x̄ and ε = δ − δ̄, of the inputs and the deltas of one layer."""
-    return x - jnp.mean(x, axis=0)[None], delta - jnp.mean(delta, axis=0)[None]
+    """ξ = x − x̄ and ε = δ − δ̄, of the inputs and deltas of one layer; centred twice, for means are rounded."""
+
+    def centred(rows: jax.Array) -> jax.Array:
+        for _ in range(2):
+            rows = rows - jnp.mean(rows, axis=0)[None]
+        return rows
+
+    return centred(x), centred(delta)
 
 
 def _mean_product(x: jax.Array, delta: jax.Array) -> jax.Array:

@@ -157,7 +157,7 @@ class Flags:
             if flag.value == "" and not path.empty:  # most likely of a variable that is not set
                 raise FlagError(f"--{name}: expected a path, got nothing")
             if flag.value:
-                expanded = Path(flag.value).expanduser()
+                expanded = _expanded(f"--{name}", flag.value)
                 flag.value = str(expanded.absolute() if path.absolute else expanded)
                 _check_utf8(f"--{name}", flag.value)
         return rest
@@ -225,8 +225,12 @@ def _recipe(arguments: Sequence[str]) -> str:
 def _check_flagfiles(arguments: Sequence[str], seen: frozenset[Path] = frozenset()) -> None:
     """Raise FlagError on a flagfile, or one that it names, that is not a readable file of text."""
     for argument in arguments:
-        found = re.fullmatch(r"--?flagfile=(.+)", argument.strip())
-        if not found or (path := Path(found[1]).expanduser()) in seen:
+        found = re.fullmatch(r"--?flagfile=(.*)", argument.strip())
+        if not found:
+            continue
+        if not found[1]:
+            raise FlagError("--flagfile: expected a path, got nothing")
+        if (path := _expanded("--flagfile", found[1])) in seen:
             continue
         try:
             if path.exists() and not path.is_file():  # to open a FIFO waits for a writer
@@ -236,7 +240,19 @@ def _check_flagfiles(arguments: Sequence[str], seen: frozenset[Path] = frozenset
             raise FlagError(f"--flagfile: expected a readable file, got {path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise FlagError(f"--flagfile: expected text in UTF-8, got {path}: {error}") from error
+        if lines and lines[0].startswith("\ufeff"):
+            raise FlagError(f"--flagfile: expected text in UTF-8 without a mark at its beginning, got {path}")
+        if any(re.match(r"--?recipe[= ]", line.strip()) for line in lines):
+            raise FlagError(f"--recipe: expected on the command line, got it in {path}")
         _check_flagfiles(lines, seen | {path})
+
+
+def _expanded(name: str, text: str) -> Path:
+    """The path, in which ~ is the home folder. Raises FlagError."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise FlagError(f"{name}: expected the home folder of a user, got {text}: {error}") from error
 
 
 def _check_utf8(name: str, text: str) -> None:

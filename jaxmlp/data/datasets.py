@@ -55,9 +55,9 @@ def load(data_dir: str | Path | None = None, train_on_all: bool = False) -> Data
     each at least once, C >= 2; no test label lies outside.
 
     Validation is the end of the training file: its last sixth, but at most 10,000 rows. Where that part or the rest
-    lacks a class, as in a sorted file, the rows are first brought into a random order, always the same. Train is
-    the rest, or with `train_on_all` the whole file; the validation rows are then trained on too, and say nothing
-    about new data.
+    lacks a class, or has far less or more of it than chance gives, as in a sorted file, the rows are first brought
+    into a random order, always the same. Train is the rest, or with `train_on_all` the whole file; the validation
+    rows are then trained on too, and say nothing about new data.
 
     Raises DataError, a ValueError, that names the folder or file, what was expected and what came.
     """
@@ -71,7 +71,7 @@ def load(data_dir: str | Path | None = None, train_on_all: bool = False) -> Data
 
     images, labels = arrays[TRAIN_IMAGES], arrays[TRAIN_LABELS]
     first = rows - min(rows // VALIDATION_SHARE, MAX_VALIDATION)
-    shuffled = any(len(np.unique(part)) < classes for part in (labels[:first], labels[first:]))
+    shuffled = _is_sorted(labels, first)
     if shuffled:
         order = _random_order(labels)
         images, labels = images[order], labels[order]
@@ -83,6 +83,15 @@ def load(data_dir: str | Path | None = None, train_on_all: bool = False) -> Data
         sha256={name: idx.sha256(arrays[name]) for name in NDIM},
         shuffled=shuffled,
     )
+
+
+def _is_sorted(labels: npt.NDArray[np.uint8], first: int) -> bool:
+    """Whether the rows from `first` on, or those before, lack a class or have far from what chance gives."""
+    of_train, of_validation = np.bincount(labels[:first]), np.bincount(labels[first:])
+    of_train, of_validation = (np.pad(n, (0, labels.max() + 1 - len(n))) for n in (of_train, of_validation))
+    expected = (of_train + of_validation) * (1 - first / len(labels))
+    far = np.abs(of_validation - expected) > 6 * np.sqrt(expected)
+    return bool(np.any(far | (of_train == 0) | (of_validation == 0)))
 
 
 def _random_order(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -64,7 +64,7 @@ def _owned(path: Path) -> Iterator[None]:
     try:
         _make(path, me)
     except FileExistsError:
-        holder = path.read_text()
+        holder = path.read_text(errors="replace")
         if not _ended(holder):
             raise RunError(
                 f"{path.parent}: expected to be its only writer, got a run in progress, or one that was killed on "
@@ -93,4 +93,6 @@ def _ended(holder: str) -> bool:
             os.kill(int(process), 0)
         except ProcessLookupError:
             return True
+        except OverflowError:  # no number of a process
+            return False
     return False

@@ -1,8 +1,8 @@
 """Optimizers as pure pairs (init, update), and learning-rate schedules.
 
-θ is any pytree of arrays, g its gradient, η the learning rate; θ and the state keep their dtypes. Weight decay λ is
-decoupled from the gradient (Loshchilov and Hutter 2019): it shrinks what its mask names by the factor 1 − ηλ, all
-leaves but those called b1 and b2 unless told otherwise.
+θ is any pytree of arrays, g its gradient, η the learning rate. θ keeps its dtype; the state, and what is computed,
+is float32 at least. Weight decay λ is decoupled from the gradient (Loshchilov and Hutter 2019): it shrinks what its
+mask names by the factor 1 − ηλ, by default all leaves but those whose name begins with b: b1, b2, bias.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import numpy as np
 from jaxmlp.training.config import Config
 
 Tree = Any
-Mask = Callable[[Tree], Tree]  # from θ to a bool for each of its leaves
+Mask = Callable[[Tree], Tree] | Tree  # a bool for each leaf of θ, or what makes them of θ
 
 
 class Optimizer(NamedTuple):
@@ -26,10 +26,10 @@ class Optimizer(NamedTuple):
 
 
 def weights(params: Tree) -> Tree:
-    """True for every leaf but those that are called b1 or b2, in a NamedTuple, a dataclass or a dict."""
+    """True for every leaf but those whose name, in a NamedTuple, a dataclass or a dict, begins with b."""
 
     def is_weight(path: Any, leaf: jax.Array) -> bool:
-        return jax.tree_util.keystr(path[-1:], simple=True) not in ("b1", "b2")
+        return not jax.tree_util.keystr(path[-1:], simple=True).startswith("b")
 
     return jax.tree.map_with_path(is_weight, params)
 
@@ -45,9 +45,10 @@ def sgd(
     descend = _descent(weight_decay, decayed)
 
     def init(params: Tree) -> Tree:
-        return jax.tree.map(jnp.zeros_like, params) if momentum else ()
+        return jax.tree.map(_zeros, params) if momentum else ()
 
     def update(gradient: Tree, velocity: Tree, params: Tree, learning_rate: jax.Array) -> tuple[Tree, Tree]:
+        gradient = jax.tree.map(_widened, gradient)
         if not momentum:
             return descend(params, gradient, learning_rate), velocity
         velocity = jax.tree.map(lambda v, g: momentum * v + g, velocity, gradient)
@@ -79,11 +80,11 @@ def adam(
     descend = _descent(weight_decay, decayed)
 
     def init(params: Tree) -> AdamState:
-        mean, square = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))  # two buffers: a state is donated
+        mean, square = (jax.tree.map(_zeros, params) for _ in range(2))  # two buffers: a state is donated
         return AdamState(jnp.zeros((), jnp.int32), mean, square)
 
     def update(gradient: Tree, state: AdamState, params: Tree, learning_rate: jax.Array) -> tuple[Tree, AdamState]:
-        t = state.updates + 1
+        gradient, t = jax.tree.map(_widened, gradient), state.updates + 1
         mean = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state.mean, gradient)
         square = jax.tree.map(lambda s, g: beta2 * s + (1 - beta2) * g**2, state.square, gradient)
 
@@ -105,6 +106,14 @@ def optimizer_of(config: Config) -> Optimizer:
     return adam(config.beta1, config.beta2, config.epsilon, config.weight_decay)
 
 
+def _widened(leaf: jax.Array) -> jax.Array:
+    return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+
+
+def _zeros(leaf: jax.Array) -> jax.Array:
+    return jnp.zeros(leaf.shape, jnp.promote_types(leaf.dtype, jnp.float32))
+
+
 def _descent(weight_decay: float, decayed: Mask) -> Callable[[Tree, Tree, jax.Array], Tree]:
     """θ, direction, η ↦ θ − η(direction + λθ)."""
 
@@ -113,7 +122,8 @@ def _descent(weight_decay: float, decayed: Mask) -> Callable[[Tree, Tree, jax.Ar
             step = d + weight_decay * p if weight_decay and decays else d
             return (p - learning_rate * step).astype(p.dtype)
 
-        return jax.tree.map(of_leaf, params, direction, decayed(params))
+        mask = decayed(params) if callable(decayed) else decayed
+        return jax.tree.map(of_leaf, params, direction, mask)
 
     return descend
 
