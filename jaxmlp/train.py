@@ -25,7 +25,7 @@ def set_up() -> None:
 def main() -> None:
     if CACHE_DIR.value:
         environment.keep_compiled(CACHE_DIR.value)
-    config, flagfile = FLAGS.read_config(), FLAGS.flagfile()
+    config, flagfile = FLAGS.read_config(), FLAGS.flagfile("data_dir", "devices")
     stopping.heed_signals(
         lambda stop: trainer.train(
             config, DATA_DIR.value, RUN_DIR.value, flagfile, stop, FLAGS.recipe, DEVICES.value

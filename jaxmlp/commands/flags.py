@@ -21,7 +21,7 @@ from jaxmlp.training.config import Config
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
-TOLD = ("data_dir", "devices")  # what flags.txt says beside the flags of Config
+TOLD = ("data_dir", "devices")  # what flags.txt may say beside the flags of Config
 
 _DEFINE: dict[Any, Any] = {
     int: absl_flags.DEFINE_integer,
@@ -102,9 +102,9 @@ class Flags:
         values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
         return Config(**values)
 
-    def flagfile(self) -> str:
-        """The flags of Config, and those of TOLD that have a value, as lines that --flagfile reads."""
-        values = {name: self._values[name].value for name in (*TOLD, *(f.name for f in fields(Config)))}
+    def flagfile(self, *names: str) -> str:
+        """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
+        values = {name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))}
         return "".join(f"--{name}={value}\n" for name, value in values.items() if value is not None)
 
     def given(self, name: str) -> bool:

@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -82,11 +83,15 @@ def shardings(tree: Tree, mesh: Mesh) -> Tree:
 
 
 def place(tree: Tree, mesh: Mesh) -> Tree:
-    """The tree, arrays of the host or of devices, as it lies on the mesh."""
+    """The tree, arrays of the host or of devices and keys, as it lies on the mesh."""
 
-    def placed(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    def placed(leaf: Any, sharding: NamedSharding) -> Any:
         if isinstance(leaf, jax.Array) and leaf.sharding == sharding:
             return leaf
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(
+                placed(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf)
+            )
         array = np.asarray(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype))
         return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 

@@ -85,17 +85,13 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None) -> Progr
     images, labels = _placed(dataset.train, mesh)
 
     def epoch_input(epoch: int) -> EpochInput:
-        key, *arrays = devices.place(
-            (
-                np.array([config.seed, epoch], np.uint32),
-                order(config.seed, epoch, examples),
-                schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps)),
-                distortion_strength(config, epoch),
-            ),
-            mesh,
+        made = (
+            order(config.seed, epoch, examples),
+            schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps)),
+            noise_key(config.seed, epoch),
+            distortion_strength(config, epoch),
         )
-        rows, learning_rates, strength = arrays
-        return EpochInput(images, labels, rows, learning_rates, noise_key(key), strength)
+        return EpochInput(images, labels, *devices.place(made, mesh))
 
     first = init()
     tuning = Tuning(mesh, blocked.batches_per_block(config, mesh.devices.flat[0].platform))
@@ -161,9 +157,11 @@ def order(seed: int, epoch: int, n: int) -> np.ndarray:
     return np.random.default_rng([seed, 1 + epoch]).permutation(n).astype(np.int32)
 
 
-def noise_key(seed_and_epoch: jax.Array) -> jax.Array:
-    """The key, a scalar, of the epoch's distortions, mixtures and dropout, of two uint32: its seed and number."""
-    key: jax.Array = jax.random.wrap_key_data(seed_and_epoch, impl="threefry2x32")
+def noise_key(seed: int, epoch: int) -> jax.Array:
+    """The key, a scalar, of the epoch's distortions, mixtures and dropout."""
+    key: jax.Array = jax.random.wrap_key_data(
+        jax.device_put(np.array([seed, epoch], np.uint32)), impl="threefry2x32"
+    )
     return key
 
 

@@ -76,9 +76,9 @@ def compiled_epoch(config, dataset):
     state = devices.place(State(params, optimizer_of(config).init(params)), mesh)
     images, labels = dataset.train
     rates = np.ones(-(-203 // config.batch_size), np.float32)
-    arrays = images.reshape(203, D), labels, np.arange(203, dtype=np.int32), rates, np.float32(1)
-    *arrays, strength = devices.place(arrays, mesh)
-    inputs = EpochInput(*arrays, loop.noise_key(devices.place(np.zeros(2, np.uint32), mesh)), strength)
+    rows, key = np.arange(203, dtype=np.int32), loop.noise_key(0, 0)
+    arrays = images.reshape(203, D), labels, rows, rates, key, np.float32(1)
+    inputs = EpochInput(*devices.place(arrays, mesh))
     tuning = Tuning(mesh, blocked.batches_per_block(config, "cpu"))
     return train_epoch.lower(state, inputs, config=config, tuning=tuning, size=(28, 28)).compile()
 
