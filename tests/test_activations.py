@@ -141,6 +141,7 @@ def test_an_activation_of_ones_own_is_itself_when_copied_and_pickles_by_its_func
     assert (again.phi, again.prime, again.second) == (np.sin, np.cos, np.negative)
 
 
+@pytest.mark.slow
 def test_a_spawned_worker_finds_the_same_activation():
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:

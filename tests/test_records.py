@@ -11,6 +11,8 @@ from jaxmlp.inspection import evaluation
 from jaxmlp.runs import storage
 from tools.records import table
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -37,6 +37,7 @@ def test_by_z(hidden, output):
     assert_close((h1, h2), (jnp.diag(S.T @ S), jnp.diag(by_z2.T @ by_z2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hidden", "output"), [("tanh", "softplus"), ("sigmoid", "scaled_tanh")])
 def test_along_v(hidden, output):
     """R{z1}, R{x1}, R{z2}, R{δ1} and R{δ2} by central differences of the forward and the backward pass."""

@@ -29,6 +29,8 @@ from jaxmlp.network import Params
 from jaxmlp.runs import storage
 from jaxmlp.runs.storage import Network
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 TILES = ("z1", "x1", "W2delta2", "slope1", "delta1")

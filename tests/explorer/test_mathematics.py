@@ -14,6 +14,8 @@ from jaxmlp import network
 from jaxmlp.activations import ACTIVATIONS, named
 from jaxmlp.data import datasets
 
+pytestmark = pytest.mark.slow
+
 PAIRS = list(itertools.product(ACTIVATIONS, repeat=2))
 ETA = 0.002  # small enough for every pair
 TOLERANCE = {np.float64: 1e-11, np.float32: 1e-5}  # of the largest entry

@@ -58,6 +58,7 @@ def test_every_transform_of_the_program_is_on_the_page():
     assert {f.name for f in fields(View)} == {"deskew", "edges"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", DRAWN)
 def test_drawings(tmp_path, how):
     """Every pixel as predict's of the same picture to 1 in 255: one counts in float32, one in float64."""

@@ -56,6 +56,7 @@ def test_sampling_is_scipys_map_coordinates(shape, reach, mode):
         np.testing.assert_allclose(ours[i], theirs, rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [1.0, 0.4])
 def test_distort_filters_and_interpolates_its_noise_as_scipy_does(strength):
     images = random_images(SHAPE)
@@ -166,6 +167,7 @@ def test_no_distortion_returns_the_image_itself(shape):
     np.testing.assert_array_equal(distort(KEY, images, Distortion(alpha=0)), images)
 
 
+@pytest.mark.slow
 def test_a_key_fixes_the_distortion_and_every_example_has_its_own():
     images = jnp.repeat(random_images((1, *SHAPE[1:])), 6, axis=0)
     first, again, other = (distort(key, images, EVERYTHING) for key in (KEY, KEY, jax.random.key(1)))

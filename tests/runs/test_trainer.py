@@ -399,6 +399,7 @@ def test_the_best_network_is_the_one_that_its_record_says(whole, few_digits):
     assert rows[-1]["validation_errors"] == min(every)
 
 
+@pytest.mark.slow
 def test_a_noise_scale_that_is_not_finite_is_none(tmp_path, few_digits):
     """All gradients are zero where both layers are dead: tr Σ / ‖G‖² is 0/0, which JSON has no word for."""
     config = dataclasses.replace(CONFIG, phi="relu,relu", learning_rate=1e3, log_noise_scale=True)

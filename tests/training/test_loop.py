@@ -51,6 +51,7 @@ def test_a_run_continued_from_its_state_is_the_same_run(program):
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), whole, continued))
 
 
+@pytest.mark.slow
 def test_two_seeds_are_two_runs_and_one_seed_is_one(program, dataset):
     again, other = (loop.prepare(config, dataset) for config in (CONFIG, Config(**{**vars(CONFIG), "seed": 1})))
     losses = [next(loop.fit(p))[1].train_loss for p in (program, again, other)]
