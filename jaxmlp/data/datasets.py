@@ -87,8 +87,8 @@ def load(data_dir: str | Path | None = None, train_on_all: bool = False) -> Data
 
 def _is_sorted(labels: npt.NDArray[np.uint8], first: int) -> bool:
     """Whether the rows from `first` on, or those before, lack a class or have far from what chance gives."""
-    of_train, of_validation = np.bincount(labels[:first]), np.bincount(labels[first:])
-    of_train, of_validation = (np.pad(n, (0, labels.max() + 1 - len(n))) for n in (of_train, of_validation))
+    classes = int(labels.max()) + 1
+    of_train, of_validation = (np.bincount(part, minlength=classes) for part in (labels[:first], labels[first:]))
     expected = (of_train + of_validation) * (1 - first / len(labels))
     far = np.abs(of_validation - expected) > 6 * np.sqrt(expected)
     return bool(np.any(far | (of_train == 0) | (of_validation == 0)))

@@ -85,7 +85,7 @@ def _named(what: str, name: str) -> Any:
         raise ValueError(f"{what}: expected module:name, got {name}")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever a module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a module does when it is imported
         raise ValueError(f"{what}: expected {name}, got {type(error).__name__}: {error}") from error
     if not callable(found):
         raise ValueError(f"{what}: expected a function, got {name}, which is a {type(found).__name__}")
@@ -95,7 +95,7 @@ def _named(what: str, name: str) -> Any:
 def _made(what: str, function: Any) -> Any:
     try:
         return function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{what}: expected arguments, got {type(error).__name__}: {error}") from error
 
 

@@ -89,6 +89,8 @@ def _same(was: Any, now: Any) -> bool:
         return type(was) is type(now) and bool(was == now)
     if was.dtype != now.dtype or was.shape != now.shape:
         return False
+    if jnp.issubdtype(was.dtype, jax.dtypes.prng_key):
+        was, now = jax.random.key_data(was), jax.random.key_data(now)
     return bool(np.array_equal(was, now, equal_nan=is_inexact(was)))
 
 

@@ -20,6 +20,7 @@ def make_args(): return jnp.array([1.0, -2.0]), jnp.array([[1.0, 2.0], [3.0, 5.0
 def vector(): return jnp.array([0.5, 1.0])
 def no_tuple(): return 3
 def fails(): raise RuntimeError("no data")
+def leaves(): raise SystemExit(0)
 def loss(w, x): return jnp.mean((x @ w) ** 2) / 2
 def gradient(w, x): return x.T @ (x @ w) / len(x)
 def product(w, v, x): return x.T @ (x @ v) / len(x)
@@ -84,6 +85,7 @@ def test_somebodys_functions(line: str, code: int, last: str, capsys: pytest.Cap
         ),
         ("m:loss m:gradient --args m:no_tuple", "--args: expected a tuple (params, *data), got int"),
         ("m:loss m:gradient --args m:fails", "--args: expected arguments, got RuntimeError: no data"),
+        ("m:loss m:gradient --args m:leaves", "--args: expected arguments, got SystemExit: 0"),
         ("m:loss m:product --args m:make_args", "gradient: expected a result for float64 copies of its arguments"),
         (
             "m:loss m:gradient --args m:make_args --tolerance -1",

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from values import compare_values
 
 from jaxmlp import batch, gradcheck
 from jaxmlp.activations import sigmoid, tanh
@@ -61,15 +62,6 @@ def model_gradient(params: Any, labels: Any, kind: str) -> Any:
         "embed": Layer(jnp.zeros_like(params["embed"].weight).at[labels].add(each), len(labels) * each),
         "none": None,
     }
-
-
-def compare_values(by_hand: Any, reference: Any, **options: Any) -> gradcheck.Report:
-    """A comparison of two given gradients: the loss is linear in the parameters, with slopes `reference`."""
-
-    def loss(params: Any) -> jax.Array:
-        return sum(jnp.sum(p * g) for p, g in zip(jax.tree.leaves(params), jax.tree.leaves(reference), strict=True))
-
-    return gradcheck.compare(loss, lambda params: by_hand, jax.tree.map(jnp.ones_like, reference), **options)
 
 
 # A right gradient

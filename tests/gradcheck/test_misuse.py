@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_judging import compare_values
+from values import compare_values
 
 from jaxmlp import gradcheck
 from jaxmlp.activations import tanh
@@ -107,3 +107,14 @@ def test_a_gradient_that_fails(gradient: Any, message: str) -> None:
 def test_an_option_out_of_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         compare_values(jnp.ones(2), jnp.ones(2), **options)
+
+
+@pytest.mark.parametrize("differences", [False, True])
+def test_a_key_among_the_data_is_data(differences: bool) -> None:
+    def drawn(w: Any, key: Any) -> jax.Array:
+        return jnp.sum(w * jax.random.normal(key, (2,)))
+
+    def gradient(w: Any, key: Any) -> jax.Array:
+        return jax.random.normal(key, (2,))
+
+    assert gradcheck.compare(drawn, gradient, jnp.ones(2), jax.random.key(0), differences=differences).ok
