@@ -19,7 +19,7 @@ FLAGS.config()
 
 
 def set_up() -> None:
-    devices.make_cpu_devices(DEVICES.value, FLAGS.read_config())
+    devices.make_cpu_devices(DEVICES.value)
 
 
 def main() -> None:

@@ -132,17 +132,11 @@ def test_a_number_of_devices_that_cannot_be(count, hidden, message):
     assert str(raised.value) == message
 
 
-@pytest.mark.parametrize(
-    ("config", "count"),
-    [
-        (Config(hidden=128, batch_size=128), 4),
-        (Config(hidden=129, batch_size=128), 3),
-        (Config(hidden=127, batch_size=128), 1),  # a prime
-        (Config(hidden=128, batch_size=10), 1),  # a sum would cost more than it gives
-    ],
-)
-def test_as_many_devices_as_are_fastest(config, count):
-    assert devices.mesh_of(0, config).size == count
+@pytest.mark.parametrize(("hidden", "count"), [(128, 4), (129, 3), (127, 1)])
+def test_as_many_devices_as_divide_the_units_but_one_on_a_cpu(hidden, count):
+    config = Config(hidden=hidden, batch_size=128)
+    assert devices.mesh_of(0, config).size == 1
+    assert devices._fastest("gpu", 4, config) == count
 
 
 def test_a_run_goes_on_on_another_number_of_devices(few_digits, tmp_path, capsys):
