@@ -12,7 +12,8 @@ export class Drawing {
     this.context = canvas.getContext("2d", { willReadFrequently: true });
     this.changed = changed;
     this.strokes = []; // each a list of points [x, y]
-    this.pen = { x: SIDE / 2, y: SIDE / 4, shown: false, down: false }; // of the keyboard
+    this.pointer = { id: null, stroke: null }; // the one that draws: a second one at the same time is ignored
+    this.pen = { x: SIDE / 2, y: SIDE / 4, shown: false, stroke: null }; // of the keyboard; it is down in a stroke
     this.#listenToPointer();
     this.#listenToKeys();
   }
@@ -22,8 +23,9 @@ export class Drawing {
   }
 
   undo() {
+    if (this.empty) return;
     this.strokes.pop();
-    this.pen.down = false;
+    this.#lift();
     this.changed();
   }
 
@@ -35,8 +37,8 @@ export class Drawing {
   /** Clears the sheet without a word. */
   wipe() {
     this.strokes = [];
-    this.pen.down = false;
-    this.#paint();
+    this.#lift();
+    this.#show();
   }
 
   /** How much of each pixel is inked, 0 to 1. */
@@ -47,6 +49,23 @@ export class Drawing {
     for (let p = 0; p < data.length; p++) data[p] = pixels[4 * p + 3] / 255; // how opaque it is
     if (this.pen.shown) this.#paintPen();
     return { height: SIDE, width: SIDE, data };
+  }
+
+  /** Ends the strokes that are being drawn: what moves on draws no more. */
+  #lift() {
+    Object.assign(this.pointer, { id: null, stroke: null });
+    this.pen.stroke = null;
+  }
+
+  #begin(point) {
+    const stroke = [point];
+    this.strokes.push(stroke);
+    return stroke;
+  }
+
+  #show() {
+    this.#paint();
+    if (this.pen.shown) this.#paintPen();
   }
 
   #paint() {
@@ -73,23 +92,27 @@ export class Drawing {
   }
 
   #listenToPointer() {
-    const { canvas } = this;
+    const { canvas, pen, pointer } = this;
     const point = ({ clientX, clientY }) => {
       const { left, top, width, height } = canvas.getBoundingClientRect();
       return [((clientX - left) / width) * SIDE, ((clientY - top) / height) * SIDE];
     };
     canvas.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
+      if (event.button !== 0 || pointer.id !== null) return;
       canvas.setPointerCapture(event.pointerId);
-      this.pen.shown = false;
-      this.strokes.push([point(event)]);
+      this.#lift();
+      pen.shown = false;
+      Object.assign(pointer, { id: event.pointerId, stroke: this.#begin(point(event)) });
       this.changed();
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (!canvas.hasPointerCapture(event.pointerId)) return;
+      if (event.pointerId !== pointer.id) return;
       const events = event.getCoalescedEvents?.() ?? [];
-      this.strokes.at(-1).push(...(events.length ? events : [event]).map(point));
+      pointer.stroke.push(...(events.length ? events : [event]).map(point));
       this.changed();
+    });
+    canvas.addEventListener("lostpointercapture", (event) => {
+      if (event.pointerId === pointer.id) Object.assign(pointer, { id: null, stroke: null });
     });
   }
 
@@ -97,23 +120,25 @@ export class Drawing {
     const { canvas, pen } = this;
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     canvas.addEventListener("keydown", (event) => {
+      const undoes = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z";
       const move = moves[event.key];
-      if (!move && event.key !== " ") return;
+      if (!move && event.key !== " " && !undoes) return;
       event.preventDefault();
+      if (undoes) return this.undo();
       pen.shown = true;
       if (move) {
         pen.x = Math.min(SIDE, Math.max(0, pen.x + KEY_STEP * move[0]));
         pen.y = Math.min(SIDE, Math.max(0, pen.y + KEY_STEP * move[1]));
-        if (pen.down) this.strokes.at(-1).push([pen.x, pen.y]);
+        pen.stroke?.push([pen.x, pen.y]);
       } else {
-        pen.down = !pen.down;
-        if (pen.down) this.strokes.push([[pen.x, pen.y]]);
+        pen.stroke = pen.stroke ? null : this.#begin([pen.x, pen.y]);
       }
-      this.changed();
+      if (pen.stroke) this.changed();
+      else this.#show(); // the pen alone has moved
     });
     canvas.addEventListener("blur", () => {
-      Object.assign(pen, { shown: false, down: false });
-      this.#paint();
+      Object.assign(pen, { shown: false, stroke: null });
+      this.#show();
     });
   }
 }

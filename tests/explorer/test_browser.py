@@ -278,6 +278,82 @@ def test_a_drawing_is_what_predict_makes_of_it_and_says_nothing_of_y(browser, fi
         assert not pixels(page, "#drawing").any()
 
 
+def across(page, *places):
+    """Points of the page, of places on the sheet from (0, 0) to (1, 1)."""
+    sheet = page.locator("#drawing").bounding_box()
+    return [(sheet["x"] + x * sheet["width"], sheet["y"] + y * sheet["height"]) for x, y in places]
+
+
+def inked(page, place):
+    """Whether there is ink at this place on the sheet."""
+    ink = pixels(page, "#drawing")[:, :, 3]
+    return bool(ink[round(place[1] * len(ink)), round(place[0] * len(ink))] > 128)
+
+
+def test_an_undo_during_a_drag_ends_the_stroke(browser, file):
+    with opened(browser, file) as page:
+        start, end = across(page, (0.2, 0.5), (0.8, 0.5))
+        page.mouse.move(*start)
+        page.mouse.down()
+        page.evaluate("document.getElementById('undo-stroke').click()")
+        page.mouse.move(*end)
+        page.mouse.up()
+        assert not pixels(page, "#drawing").any()
+        page.mouse.down()  # the next one draws
+        page.mouse.up()
+        assert inked(page, (0.8, 0.5))
+
+
+def test_a_second_pointer_is_ignored_while_one_draws(browser, file):
+    with opened(browser, file, has_touch=True) as page:
+        left, right, lower_left, lower_right = across(page, (0.2, 0.2), (0.8, 0.2), (0.2, 0.8), (0.8, 0.8))
+        touch = page.context.new_cdp_session(page)
+
+        def fingers(kind, *points):
+            points = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        fingers("touchStart", left)
+        fingers("touchStart", left, right)
+        fingers("touchMove", lower_left, lower_right)
+        fingers("touchEnd")
+        assert inked(page, (0.2, 0.5))
+        assert not pixels(page, "#drawing")[:, 128:].any()
+        fingers("touchStart", right)
+        fingers("touchEnd")
+        assert inked(page, (0.8, 0.2))
+
+
+def test_a_stroke_with_the_mouse_lifts_the_pen_of_the_keyboard(browser, file):
+    with opened(browser, file) as page:
+        page.locator("#drawing").focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("ArrowDown")
+        page.mouse.click(*across(page, (0.1, 0.9))[0])
+        page.keyboard.press("ArrowDown")
+        page.click("h1")  # hides the pen
+        assert inked(page, (0.1, 0.9))
+        assert not inked(page, (0.3, 0.6))  # between the two
+        page.locator("#drawing").focus()
+        page.keyboard.press("Control+z")
+        page.click("h1")
+        assert not inked(page, (0.1, 0.9))
+        assert inked(page, (0.5, 0.25))
+
+
+def test_what_draws_nothing_keeps_the_chosen_digit(browser, file):
+    with opened(browser, file) as page:
+        page.locator("#others button").first.click()
+        kept = text(page, "main")
+        page.click("#undo-stroke")
+        page.locator("#drawing").focus()
+        for key in ("ArrowDown", "ArrowRight", "Control+z"):
+            page.keyboard.press(key)
+            assert text(page, "main") == kept
+            assert page.locator("#targets :checked").count() == 1
+        assert pixels(page, "#drawing").any()  # the pen
+
+
 def test_the_keyboard_reaches_everything(browser, file):
     with opened(browser, file) as page:
         reached = set()
