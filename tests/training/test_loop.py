@@ -52,6 +52,19 @@ def test_a_run_continued_from_its_state_is_the_same_run(program):
 
 
 @pytest.mark.slow
+def test_distortions_that_have_weakened_to_nothing_leave_the_last_epoch_as_it_is(dataset):
+    plain = Config(hidden=2, epochs=2, batch_size=100)
+    distorted = Config(**{**vars(plain), "shift": 3.0, "distortion_end": 0.0})
+    losses = [
+        [float(program.train(program.init(), epoch)[1].loss) for epoch in (0, 1)]
+        for program in (loop.prepare(config, dataset) for config in (plain, distorted))
+    ]
+    (first, last), (first_distorted, last_distorted) = losses
+    assert last_distorted == pytest.approx(last, rel=1e-5)
+    assert first_distorted != pytest.approx(first, rel=1e-5)
+
+
+@pytest.mark.slow
 def test_two_seeds_are_two_runs_and_one_seed_is_one(program, dataset):
     again, other = (loop.prepare(config, dataset) for config in (CONFIG, Config(**{**vars(CONFIG), "seed": 1})))
     losses = [next(loop.fit(p))[1].train_loss for p in (program, again, other)]
