@@ -33,6 +33,7 @@ let before = null; // {loss, wrong}, before the last step
 let wrong = 0; // of the digits
 let colours = palette();
 
+const blank = () => chosen.digit === null && drawing.empty; // an empty sheet: nothing to read or to learn from
 const element = (id) => document.getElementById(id);
 const say = (id, text) => (element(id).textContent = text);
 const change = (what) => {
@@ -122,13 +123,15 @@ function drawForward({ W1, W2 }, { x0, z1, x1, z2, x2 }) {
   ].join("<br>");
   outputs.draw("z2", z2, limitOf(z2));
   outputs.draw("x2", x2, Math.max(1, largest(x2)));
-  outputs.mark("read", argmax(x2));
+  outputs.mark("read", blank() ? null : argmax(x2));
   outputs.mark("meant", chosen.y);
-  say("prediction", argmax(x2));
+  say("prediction", blank() ? "nothing yet" : argmax(x2));
+  element("targets").disabled = blank();
 }
 
 /** Why the backward pass shows nothing, or next to nothing. */
 function hint(target, { x2 }, { delta2 }) {
+  if (blank()) return "Nothing is drawn: draw a digit, or choose one of the test digits.";
   if (!target) return "Say what it should have been, above: then there is an error to send back.";
   const loss = squaredError(x2, target);
   if (!Number.isFinite(loss))
@@ -150,7 +153,7 @@ function drawBackward({ W2 }, trace, target, deltas) {
   errors.draw("slope", outputSlopes, limitOf(outputSlopes));
   errors.draw("delta2", target && delta2, limitOf(delta2));
   errors.mark("meant", chosen.y);
-  errors.mark("read", argmax(x2));
+  errors.mark("read", blank() ? null : argmax(x2));
   draw("G1-x1", x1);
   draw("G1-delta2", delta2);
   draw("dW2", outer(x1, delta2).data);
@@ -220,13 +223,10 @@ function drawResults({ x2 }, target) {
 
 const drawing = new Drawing(element("drawing"), () => {
   // A new drawing is of another digit; strokes added to one are not.
-  meet(chosen.digit === null ? {} : { digit: null, y: null });
+  meet(chosen.digit === null && !drawing.empty ? {} : { digit: null, y: null });
 });
 element("undo-stroke").addEventListener("click", () => drawing.undo());
-element("clear").addEventListener("click", () => {
-  meet({ digit: null, y: null });
-  drawing.clear();
-});
+element("clear").addEventListener("click", () => drawing.clear());
 
 /** Another example, or another y for it. */
 function meet(what) {

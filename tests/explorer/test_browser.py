@@ -354,6 +354,23 @@ def test_what_draws_nothing_keeps_the_chosen_digit(browser, file):
         assert pixels(page, "#drawing").any()  # the pen
 
 
+def test_an_empty_sheet_is_no_digit(browser, file):
+    with opened(browser, file) as page:
+        for empties in ("#clear", "#undo-stroke"):
+            assert re.fullmatch(r"\d", text(page, "#prediction"))
+            page.click(empties)
+            assert text(page, "#prediction") == "nothing yet"
+            assert page.locator(".read").count() == 0
+            assert text(page, "#hint").startswith("Nothing is drawn")
+            assert page.locator("#targets :checked").count() == 0
+            assert page.locator("#targets :enabled").count() == 0
+            assert page.locator("#one-step").is_disabled()
+            page.mouse.click(*across(page, (0.5, 0.5))[0])
+            meant(page, 1)
+            settled(page)
+            assert page.locator("#one-step").is_enabled()
+
+
 def test_the_keyboard_reaches_everything(browser, file):
     with opened(browser, file) as page:
         reached = set()
