@@ -1,6 +1,6 @@
 // One weight, checked: its gradient by the equation, with its numbers, and by the central difference of the loss.
 
-import { centralDifference, digitsInCommon } from "./differences.mjs";
+import { centralDifference, digitsInCommon, rounding } from "./differences.mjs";
 import { entry, factor, long, math, mn, mo, short, slope } from "./words.mjs";
 
 /**
@@ -23,11 +23,12 @@ export function checked({ leaf, at }, j, params, trace, deltas, target, phi) {
   const product = from ? [mo("="), factor(input), mo("·"), factor(delta)] : [];
   const difference = centralDifference(params, trace.x0, target, phi, leaf, index);
   const common = digitsInCommon(byHand, difference);
+  const hidden = common === 0 && Math.abs(byHand - difference) <= rounding(trace, target, deltas.delta2);
   return {
     equation: equation + math(...product, mo("="), mn(short(byHand))),
     byHand: marked(byHand, common),
     difference: marked(difference, common),
-    verdict: verdict(common),
+    verdict: hidden ? "Too small to compare: the rounding of L hides it." : verdict(common),
   };
 }
 

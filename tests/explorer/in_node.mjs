@@ -6,8 +6,8 @@ import { pathToFileURL } from "node:url";
 
 const [folder, file] = process.argv.slice(2);
 const load = (name) => import(pathToFileURL(`${folder}/${name}.mjs`));
-const [arrays, { ACTIVATIONS }, network, differences, inputs, photo, model] = await Promise.all(
-  ["arrays", "activations", "network", "differences", "inputs", "photo", "model"].map(load),
+const [arrays, { ACTIVATIONS }, network, differences, inputs, photo, model, check] = await Promise.all(
+  ["arrays", "activations", "network", "differences", "inputs", "photo", "model", "check"].map(load),
 );
 
 const vector = (list) => Float64Array.from(list);
@@ -46,6 +46,13 @@ const runs = {
         differences.centralDifference(W, vector(x0), vector(y), pair, leaf, index),
       );
     return Object.fromEntries(Object.keys(W).map((leaf) => [leaf, of(leaf)]));
+  },
+  verdicts({ params, x0, y, phi, gradient }) {
+    const [W, pair] = [parameters(params), phi.map((name) => ACTIVATIONS[name])];
+    const trace = network.forward(W, vector(x0), pair);
+    const deltas = network.backward(W, trace, vector(y), pair);
+    deltas.delta2 = arrays.scaled(deltas.delta2, gradient);
+    return y.map((_, at) => check.checked({ leaf: "b2", at }, 0, W, trace, deltas, vector(y), pair).verdict);
   },
   units: ({ W2 }) => model.strongestUnits(matrix(W2)),
   inputs: ({ pixels, height, width, view }) =>

@@ -1,6 +1,7 @@
 """network.mjs against network.py: both passes, the steps, the differences; and that a broken one is noticed."""
 
 import itertools
+import re
 import shutil
 from functools import partial
 
@@ -118,6 +119,23 @@ def test_central_differences_on_every_entry(tmp_path, digits):
         gradient = passes(*example, named(",".join(phi)))[0]["gradient"]
         for name, array in gradient._asdict().items():
             np.testing.assert_allclose(got[name], np.ravel(array), rtol=0, atol=1e-7 * np.abs(array).max())
+
+
+def test_a_gradient_that_rounding_hides_is_not_compared(tmp_path, digits):
+    """Where an output is saturated; elsewhere a gradient that is wrong agrees in no digit."""
+    params, x0, y = next(examples(digits))
+    phi = ("tanh", "sigmoid")
+    flat = params._replace(b2=jnp.full(10, 30.0))  # φ′ is 1e-13
+    sharp, saturated, wrong = node.run(
+        tmp_path,
+        case("verdicts", params, x0, y, phi, gradient=1),
+        case("verdicts", flat, x0, y, phi, gradient=1),
+        case("verdicts", params, x0, y, phi, gradient=-1),
+    )
+    assert all(re.fullmatch(r"They agree in (\d|1\d) digits\.", said) for said in sharp)
+    assert set(saturated) <= {"Too small to compare: the rounding of L hides it.", "They are equal."}
+    assert any(said.startswith("Too small") for said in saturated)
+    assert set(wrong) == {"They agree in 0 digits."}
 
 
 def test_hidden_units_stand_in_the_reports_order(tmp_path):
