@@ -213,7 +213,8 @@ function drawResults({ x2 }, target) {
   say("loss-change", before && target ? `${short(before.loss)} → ${now}` : now);
   say("errors-change", before ? `${before.wrong} → ${wrong}` : wrong);
   for (const id of ["one-step", "ten-steps"]) element(id).disabled = !target;
-  for (const id of ["undo-step", "reset"]) element(id).disabled = model.taken.length === 0;
+  element("undo-step").disabled = model.past.length === 0;
+  element("reset").disabled = model.params === model.trained;
   digits.choose(chosen.digit);
   for (const radio of document.getElementsByName("y")) radio.checked = Number(radio.value) === chosen.y;
   element("invitation").hidden = !drawing.empty;

@@ -12,6 +12,8 @@ export function bytesOf(text) {
   return bytes;
 }
 
+const KEPT = 20; // calls of `step` that can be taken back; 800 hidden units make each 5 MB
+
 export class Model {
   constructor({ height, width, hidden, outputs, phi, params }) {
     const vector = (text) => Float64Array.from(new Float32Array(bytesOf(text).buffer));
@@ -35,28 +37,21 @@ export class Model {
 
   reset() {
     this.params = this.trained;
-    this.taken = [];
+    this.past = []; // the params before each of the last calls of `step`
   }
 
   /** `count` steps down the gradient of one example. */
   step(x0, y, eta, count) {
-    this.taken.push({ x0, y, eta, count });
-    this.#go(this.taken.at(-1));
-  }
-
-  /** Takes back the last call of `step`: the others are taken again, so that not a bit of it remains. */
-  undo() {
-    const kept = this.taken.slice(0, -1);
-    this.reset();
-    for (const taken of kept) this.#go(taken);
-    this.taken = kept;
-  }
-
-  #go({ x0, y, eta, count }) {
+    this.past = [...this.past, this.params].slice(-KEPT);
     for (let n = 0; n < count; n++) {
       const trace = this.forward(x0);
       this.params = step(this.params, gradient(trace, this.backward(trace, y)), eta);
     }
+  }
+
+  /** Takes back the last call of `step`. */
+  undo() {
+    this.params = this.past.pop();
   }
 
   predictions(examples) {

@@ -39,6 +39,27 @@ const runs = {
     }
     return listed(W);
   },
+  /** Each call of `step`, then of `undo` until there are none: the weights, and the forward passes it took. */
+  undone({ params, x0, y, phi, eta, calls }) {
+    const base64 = (values) => Buffer.from(Float32Array.from(values.flat()).buffer).toString("base64");
+    const leaves = Object.fromEntries(Object.entries(params).map(([leaf, W]) => [leaf, base64(W)]));
+    const [height, width, hidden, outputs] = [1, x0.length, params.b1.length, params.b2.length];
+    const made = new model.Model({ height, width, hidden, outputs, phi, params: leaves });
+    let passes = 0;
+    made.forward = (x) => {
+      passes++;
+      return model.Model.prototype.forward.call(made, x);
+    };
+    const after = (act) => {
+      passes = 0;
+      act();
+      return { params: listed(made.params), passes };
+    };
+    const steps = Array.from({ length: calls }, () => after(() => made.step(vector(x0), vector(y), eta, 2)));
+    const undone = [];
+    for (let n = 0; n < calls && made.past.length; n++) undone.push(after(() => made.undo()));
+    return { steps, undone, trained: made.params === made.trained };
+  },
   differences({ params, x0, y, phi }) {
     const [W, pair] = [parameters(params), phi.map((name) => ACTIVATIONS[name])];
     const of = (leaf) =>

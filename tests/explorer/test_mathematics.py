@@ -111,6 +111,20 @@ def test_ten_steps(tmp_path, digits):
     compare_steps(tmp_path, digits, PAIRS)
 
 
+@pytest.mark.parametrize("calls", [3, 30])
+def test_an_undo_brings_back_every_bit_and_computes_nothing(tmp_path, digits, calls):
+    """Of the last twenty calls."""
+    example = list(examples(digits))[3]
+    (got,) = node.run(tmp_path, case("undone", *example, ("tanh", "sigmoid"), eta=0.1, calls=calls))
+    steps, undone = got["steps"], got["undone"]
+    assert all(done["passes"] == 2 for done in steps)
+    assert len(undone) == min(calls, 20)
+    assert all(done["passes"] == 0 for done in undone)
+    earlier = [done["params"] for done in steps[-2::-1]]
+    assert [done["params"] for done in undone[: len(earlier)]] == earlier[: len(undone)]
+    assert got["trained"] == (calls <= 20)
+
+
 def test_central_differences_on_every_entry(tmp_path, digits):
     smooth = [pair for pair in PAIRS if "relu" not in pair]
     given = list(itertools.product(smooth, list(examples(digits))[3:]))
