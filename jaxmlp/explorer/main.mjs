@@ -102,7 +102,7 @@ function frame() {
   drawForward(params, trace);
   drawBackward(params, trace, target, deltas);
   drawCheck(params, trace, target, deltas);
-  drawResults(trace, target);
+  drawResults(trace, target, deltas);
   performance.clearMeasures("frame");
   performance.measure("frame", { start });
 }
@@ -206,11 +206,13 @@ function drawCheck(params, trace, target, deltas) {
   say("check-verdict", said.verdict);
 }
 
-function drawResults({ x2 }, target) {
-  const loss = target ? squaredError(x2, target) : null;
+function drawResults(trace, target, deltas) {
+  const loss = target ? squaredError(trace.x2, target) : null;
   element("loss").innerHTML = target ? math(mi("L"), mo("="), mn(short(loss))) : "";
   const now = target ? short(loss) : "–";
   say("loss-change", before && target ? `${short(before.loss)} → ${now}` : now);
+  const unmoved = before && target && short(before.loss) === now;
+  say("step-hint", unmoved ? hint(target, trace, deltas) : "");
   say("errors-change", before ? `${before.wrong} → ${wrong}` : wrong);
   for (const id of ["one-step", "ten-steps"]) element(id).disabled = !target;
   element("undo-step").disabled = model.past.length === 0;

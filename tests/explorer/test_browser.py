@@ -237,6 +237,27 @@ def test_steps_lower_the_loss_and_undo_and_reset_take_them_back(browser, file):
         assert page.locator("#undo-step").is_disabled()
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_step_that_moves_nothing_says_why_beside_the_loss(browser, network, few_digits, tmp_path, viewport):
+    """Of a network whose outputs are far too sure; the bar stays where it is."""
+    params = network.params._replace(b2=network.params.b2 + 60)
+    file = written(network._replace(params=params), few_digits, tmp_path)
+    with opened(browser, file, viewport) as page:
+        page.locator("#others button").first.click()
+        meant(page, 1)
+        assert text(page, "#step-hint") == ""
+        page.evaluate("scrollTo(0, 300)")
+        bar = page.locator("#step").bounding_box()
+        page.click("#one-step")
+        was, now = text(page, "#loss-change").split(" → ")
+        assert was == now
+        assert text(page, "#step-hint").startswith("It is so sure")
+        assert page.locator("#step").bounding_box() == bar
+        page.screenshot(path=tmp_path / "bar.png")
+        page.locator("#others button").nth(1).click()
+        assert text(page, "#step-hint") == ""
+
+
 def test_a_larger_eta_is_a_longer_step(browser, file):
     with opened(browser, file) as page:
         fallen = []
