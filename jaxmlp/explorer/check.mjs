@@ -40,7 +40,7 @@ function verdict(common) {
 /** The number, so many of its significant digits marked. */
 function marked(value, common) {
   const text = long(value);
-  let end = Math.max(text.search(/[1-9]/), 0);
+  let end = common > 0 ? Math.max(text.search(/[1-9]/), 0) : 0;
   for (let left = common; left > 0 && end < text.length && text[end] !== "e"; end++) {
     if (text[end] !== ".") left--;
   }
