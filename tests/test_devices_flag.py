@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TWO = {"JAX_NUM_CPU_DEVICES": "2"}
 
 

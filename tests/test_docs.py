@@ -22,6 +22,8 @@ pytest.importorskip("pdoc", reason="needs the extra [docs]")
 
 from tools.docs import page
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 SIZE = r"(?:[A-Za-z]|·|\d+|height|width|length)(?: [+] 1)?"

@@ -19,6 +19,8 @@ from jaxmlp.inspection import scoring
 from jaxmlp.runs import storage
 from shell import assert_one_line, run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

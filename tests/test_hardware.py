@@ -5,6 +5,8 @@ import pytest
 
 from tools.hardware.programs import programs
 
+pytestmark = pytest.mark.slow
+
 PLATFORMS = ["cpu", "cuda", "rocm", "tpu"]
 ALL = list(programs(examples=1000, hidden=32, batch_size=128))
 

@@ -3,11 +3,14 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def python(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_it_sets_no_option_of_jax():
     done = python(
         "import jax; before = dict(jax.config.values); import jaxmlp; after = dict(jax.config.values);"

@@ -119,6 +119,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(trained_run, tmp_path):
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_of_many_files_the_good_ones_are_predicted_and_each_bad_one_is_named(trained_run, few_digits, tmp_path):
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY")
     (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
@@ -134,6 +135,7 @@ def test_of_many_files_the_good_ones_are_predicted_and_each_bad_one_is_named(tra
     assert "got HEIC" in errors[1]
 
 
+@pytest.mark.slow
 def test_the_command_says_where_it_is_not_sure(trained_run, few_digits, tmp_path):
     images = datasets.load(few_digits).test.images
     np.save(tmp_path / "empty.npy", np.zeros_like(images[:1]))

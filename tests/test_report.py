@@ -68,6 +68,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(report, copy, tmp_path):
         assert not (copy / "report").exists()
 
 
+@pytest.mark.slow
 def test_without_the_plot_extra(copy, tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError('not installed here')")
     done = run("report", f"--run_dir={copy}", PYTHONPATH=f"{tmp_path}:{':'.join(sys.path)}")

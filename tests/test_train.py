@@ -202,6 +202,7 @@ def through_bash(arguments, redirection, cwd):
     )
 
 
+@pytest.mark.slow
 def test_a_platform_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path):
     done = train("--run_dir=run", cwd=tmp_path, JAX_PLATFORMS="abacus")
     assert_one_line(done, 1, "error: JAX_PLATFORMS: expected a platform with a device, got abacus")

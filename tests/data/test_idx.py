@@ -220,6 +220,7 @@ def test_refuses_a_file_whose_disk_fails():
     assert one_line_about(path, caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_AS and /proc")
 def test_refuses_what_does_not_fit_the_memory(tmp_path):
     path = tmp_path / "images"
@@ -317,6 +318,7 @@ beginnings = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=FUZZ_CASES)
 @given(beginnings, st.binary(max_size=40), st.booleans(), st.sampled_from([1, 3]))
 @example(b"", PLAIN, True, 3)
@@ -332,6 +334,7 @@ edits = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=FUZZ_CASES)
 @given(st.sampled_from([PLAIN, PACKED, header(24, ndim=1) + IMAGES.tobytes()]), edits, st.booleans())
 def test_fuzz_a_damaged_file(tmp_path_factory, content, edits, repack):

@@ -97,6 +97,7 @@ CONDITIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("digit", [2, 4, 8])
 def test_the_same_digit_comes_out_under_any_light(read, digit, condition):

@@ -123,6 +123,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return command.main([]), capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.slow
 def test_our_own_gradient(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     code, (versions, _, *rows, verdict) = run(monkeypatch, capsys)
     assert code == 0

@@ -39,6 +39,7 @@ def test_there_are_forty_of_each_and_thirty_are_named(dtype: str) -> None:
     assert sum(bool(case.kind) for case in WRONG) >= 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64"])
 @pytest.mark.parametrize("model", sorted({case.model for case in RIGHT}))
 def test_central_differences_agree(model: str, dtype: str) -> None:

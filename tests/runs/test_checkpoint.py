@@ -61,6 +61,7 @@ def test_every_truncation_is_refused(path):
     refused(path)
 
 
+@pytest.mark.slow
 def test_a_thousand_flipped_bits_are_refused(path):
     whole = path.read_bytes()
     for bit in np.random.default_rng(0).choice(8 * len(whole), 1000, replace=False):
@@ -70,6 +71,7 @@ def test_a_thousand_flipped_bits_are_refused(path):
         refused(path)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.npz"
@@ -150,6 +152,7 @@ def test_a_failure_leaves_the_old_file_and_no_temporary(path, monkeypatch, faili
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.slow
 def test_a_file_size_limit_is_one_error_and_leaves_the_old_file(path):
     code = (
         "import resource, sys, numpy as np; from pathlib import Path; from jaxmlp.runs import checkpoint;"
