@@ -8,7 +8,7 @@ from planted import RIGHT, WRONG, Case
 
 from jaxmlp import gradcheck
 
-DTYPES = ["float32", "float64"]
+DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(autouse=True)
