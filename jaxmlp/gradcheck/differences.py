@@ -16,6 +16,7 @@ Line = Callable[[float], float]
 
 STEP = 1e-4  # the first one, relative to the entry
 LARGEST_STEP = 2e-3  # or of 1, where the entry is smaller
+SMALLEST_STEP = 2.0**-40  # relative: what bends so near is a kink
 RATIO = 16.0  # from one pair of steps to the next
 ROUNDS = 14
 GOOD = 1e-8  # a relative error below which no other step is tried
@@ -44,8 +45,10 @@ def slope(line: Line, size: float, noise: float) -> Slope:
     for _ in range(ROUNDS):
         found, truncation, rounding = _at(line, centre, step, noise)
         if found.is_kink:
-            nearer, *_ = _at(line, centre, step / RATIO, noise)
-            if nearer.is_kink and nearer.high - nearer.low > 0.8 * (found.high - found.low):
+            gap = found.high - found.low
+            smallest = max(SMALLEST_STEP * size, 1000 * noise / gap)  # a bend of that size is just seen
+            nearer, nearest = (_at(line, centre, h, noise)[0] for h in (step / RATIO, min(step / RATIO, smallest)))
+            if all(one.is_kink and one.high - one.low > 0.8 * gap for one in (nearer, nearest)):
                 return nearer
         elif found.error <= GOOD * abs(found.value):
             return found
@@ -90,7 +93,7 @@ class Slopes:
         self._kinds = leaves
         self._centre = [np.asarray(leaf, np.float64) for leaf in leaves]
         self._noise = noise
-        self._loss = _compiled(loss, arguments)
+        self._loss = loss
 
     def entry(self, leaf: int, index: tuple[int, ...]) -> Slope:
         """With respect to one entry. The first step is relative to the entry, or if it is 0, to its leaf."""
@@ -115,8 +118,8 @@ class Slopes:
         return line
 
 
-def _compiled(loss: Callable[..., Any], arguments: Arguments) -> Callable[..., Any]:
-    """The loss under jit where it can be traced; else as it is, on copies."""
+def compiled(loss: Callable[..., Any], arguments: Arguments) -> Callable[..., Any]:
+    """The loss, or its gradient, under jit where it can be traced; else as it is, on copies."""
     structure: Any
     leaves, structure = jax.tree.flatten(arguments)
     params = len(jax.tree.leaves(arguments[0]))
