@@ -8,13 +8,15 @@ from numbers import Real
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.gradcheck import arguments as given
 from jaxmlp.gradcheck import diagnosis
 from jaxmlp.gradcheck.arguments import Arguments
 from jaxmlp.gradcheck.diagnosis import Scene
-from jaxmlp.gradcheck.question import Direction, Evidence, Question, check_form, check_loss, float64
+from jaxmlp.gradcheck.differences import compiled
+from jaxmlp.gradcheck.question import Direction, Evidence, Question, check_form, check_loss, float64, leaves_of
 from jaxmlp.gradcheck.report import Leaf, Mistake, Report
 from jaxmlp.gradcheck.rounding import Entries, epsilon
 from jaxmlp.gradcheck.verdicts import MISMATCH, OK, TOO_SMALL, Judged, ask_differences, ask_nearby, judged
@@ -245,18 +247,25 @@ def _scene(question: Question, leaves: list[Judged], triples: list[Any]) -> Scen
     arrays = [leaf for leaf in jax.tree.leaves(data) if given.is_array(leaf) and np.ndim(leaf)]
     examples = np.shape(arrays[0])[0] if arrays else 0
 
+    def fewer(i: int) -> Any:
+        def shortened(leaf: Any) -> Any:
+            if not (given.is_array(leaf) and np.ndim(leaf) and np.shape(leaf)[0] == examples):
+                return leaf
+            short = np.delete(np.asarray(leaf), i, axis=0)
+            return jnp.asarray(short) if isinstance(leaf, jax.Array) else short
+
+        kept = len(question.wide) - len(data)
+        return (*question.wide[:kept], *(jax.tree.map(shortened, argument) for argument in question.wide[kept:]))
+
+    @cache
+    def reference_of_fewer() -> Function:
+        return compiled(question.call_reference, fewer(0))
+
     @cache
     def without(i: int) -> list[Entries] | None:
-        def shortened(leaf: Any) -> Any:
-            is_of_examples = given.is_array(leaf) and np.ndim(leaf) and np.shape(leaf)[0] == examples
-            return leaf[np.arange(examples) != i] if is_of_examples else leaf
-
         try:
             with float64():
-                fewer = [jax.tree.map(shortened, argument) for argument in question.wide[-len(data) :]]
-                kept = question.wide[: len(question.wide) - len(data)]
-                reference = question.call_reference(*kept, *fewer)
-                return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(reference)]
+                return leaves_of(reference_of_fewer()(*fewer(i)))
         except Exception:  # the loss is made for that many examples, or cannot be traced
             return None
 

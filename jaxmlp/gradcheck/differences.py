@@ -5,12 +5,13 @@ Two steps, h and h/2, show the first; where either is too large, another pair is
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxmlp.gradcheck.arguments import Arguments, copies, is_inexact
+from jaxmlp.gradcheck.arguments import Arguments, copies, is_array, is_inexact
 
 Line = Callable[[float], float]
 
@@ -118,26 +119,35 @@ class Slopes:
         return line
 
 
-def compiled(loss: Callable[..., Any], arguments: Arguments) -> Callable[..., Any]:
-    """The loss, or its gradient, under jit where it can be traced; else as it is, on copies."""
+def compiled(function: Callable[..., Any], arguments: Arguments) -> Callable[..., Any]:
+    """The function under jit, of all arrays or of those that need not be known; else as it is, on copies."""
     structure: Any
     leaves, structure = jax.tree.flatten(arguments)
     params = len(jax.tree.leaves(arguments[0]))
-    traced = [i for i, leaf in enumerate(leaves) if i < params or is_inexact(leaf)]
+    for is_free in (is_array, is_inexact):
+        free = [i for i, leaf in enumerate(leaves) if i < params or is_free(leaf)]
+        try:
+            of_free = _of_some(function, leaves, structure, free)
+            of_free([leaves[i] for i in free])
+        except Exception:  # somebody's function, such as one in NumPy
+            continue
+        return partial(_with, function, of_free, leaves, free)
+    return lambda *given: function(*copies(given))
 
+
+def _of_some(function: Callable[..., Any], leaves: list[Any], structure: Any, free: list[int]) -> Any:
     @jax.jit
-    def of_traced(values: list[Any]) -> Any:
+    def of_free(values: list[Any]) -> Any:
         given = list(leaves)
-        for i, value in zip(traced, values, strict=True):
+        for i, value in zip(free, values, strict=True):
             given[i] = value
-        return loss(*structure.unflatten(given))
+        return function(*structure.unflatten(given))
 
-    def compiled(*given: Any) -> Any:
-        values = jax.tree.leaves(given)
-        return of_traced([values[i] for i in traced])
+    return of_free
 
-    try:
-        compiled(*arguments)
-    except Exception:  # somebody's function, such as one in NumPy
-        return lambda *given: loss(*copies(given))
-    return compiled
+
+def _with(function: Callable[..., Any], of_free: Any, leaves: list[Any], free: list[int], *given: Any) -> Any:
+    values = jax.tree.leaves(given)
+    if any(values[i] is not leaf for i, leaf in enumerate(leaves) if i not in free):  # it was compiled in
+        return function(*copies(given))
+    return of_free([values[i] for i in free])

@@ -11,6 +11,7 @@ rounds up, down or towards zero. W. Kahan 2006, How futile are mindless assessme
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -25,6 +26,7 @@ Entries = np.ndarray[Any, np.dtype[np.float64]]
 Noise = Callable[[Any], Any]
 
 RUNS = 8
+QUICKLY = {"xla_backend_optimization_level": 0}  # what is compiled runs a few times only
 LOUDER = 8.0  # the noise is so many times epsilon, or its few values might cancel; what comes out is divided by it
 
 # They move, choose, compare, or change a sign: what comes out went in.
@@ -112,39 +114,46 @@ def _monte_carlo(closed: Any, inputs: list[int]) -> Moves:
     # A constant of a lower precision than the arguments is not one that was rounded on the way.
     finest = min((epsilon(value) for value in closed.in_avals if is_rounded(value)), default=0.0)
 
-    def run(consts: list[Any], values: list[Any], noise: Noise) -> list[Any]:
+    @partial(jax.jit, compiler_options=QUICKLY)
+    def compiled(consts: list[Any], values: list[Any], draw: Any, loud: Any) -> list[Any]:
+        def noise(value: Any) -> Any:
+            return noised(value, draw, loud) if is_rounded(value) else value
+
         consts = [noise(const) if is_rounded(const) and epsilon(const) <= finest else const for const in consts]
         return _run(closed.jaxpr, consts, [noise(value) for value in values], noise)
-
-    noised: list[tuple[tuple[int, ...], Any, float]] = []  # in this order
-
-    def recorded(value: Any) -> Any:
-        if is_rounded(value):
-            noised.append((value.shape, jnp.finfo(value.dtype).dtype, epsilon(value)))  # type: ignore[no-untyped-call]
-        return value
-
-    jax.eval_shape(lambda consts, values: run(consts, values, recorded), closed.consts, closed.in_avals)
-
-    @jax.jit
-    def compiled(consts: list[Any], values: list[Any], factors: list[Any]) -> list[Any]:
-        left = iter(factors)
-        return run(consts, values, lambda value: value * next(left) if is_rounded(value) else value)
 
     def moves(
         arguments: Arguments, random: np.random.Generator, runs: int
     ) -> tuple[Any, Iterator[tuple[float, Any]]]:
         leaves = jax.tree.leaves(arguments)
-
-        def results(loud: float) -> list[Any]:
-            factors = [
-                (1 + loud * eps * random.uniform(-1, 1, shape)).astype(dtype) for shape, dtype, eps in noised
-            ]
-            found: list[Any] = compiled(closed.consts, [leaves[i] for i in inputs], factors)
-            return found
-
-        return results(0.0), ((np.sqrt(3) / LOUDER, results(LOUDER)) for _ in range(runs))
+        values = [leaves[i] for i in inputs]
+        still = compiled(closed.consts, values, _draw(random), 0.0)
+        weight = float(np.sqrt(3)) / LOUDER
+        return still, ((weight, compiled(closed.consts, values, _draw(random), LOUDER)) for _ in range(runs))
 
     return moves
+
+
+@jax.jit
+def noised(value: Any, draw: Any, loud: Any) -> Any:
+    """Times a random number near 1, the same for the same number whatever its sign: what ties goes on to tie.
+
+    `draw` is what `_draw` returns. The hash is the multiply-shift of M. Dietzfelbinger et al. 1997, A reliable
+    randomized algorithm for the closest-pair problem.
+    """
+    size = jnp.abs(value.real) + jnp.abs(value.imag) if jnp.iscomplexobj(value) else jnp.abs(value)
+    if size.dtype.itemsize < 4:
+        size = size.astype("float32")
+    word, factor = ("int64", draw) if size.dtype == np.float64 else ("int32", draw.astype("int32"))
+    hashed = (jax.lax.bitcast_convert_type(size, word) * factor).astype(size.dtype)
+    uniform = hashed * 2.0 ** (1 - 8 * size.dtype.itemsize)
+    return (value * (1 + loud * epsilon(value) * uniform)).astype(value.dtype)
+
+
+def _draw(random: np.random.Generator) -> Any:
+    """A random odd number, in the dtype of integers that is on."""
+    dtype = jax.dtypes.canonicalize_dtype(np.int64)
+    return (random.integers(2**63, size=1) * 2 + 1).astype(dtype)[0]
 
 
 def is_rounded(value: Any) -> bool:
@@ -185,15 +194,9 @@ def _called(function: Callable[..., Any]) -> Moves:
     def moves(
         arguments: Arguments, random: np.random.Generator, runs: int
     ) -> tuple[Any, Iterator[tuple[float, Any]]]:
-        def by_a_last_place(value: Any) -> Any:
-            moved = np.asarray(value) * (1 + epsilon(value) * random.uniform(-1, 1, np.shape(value)))
-            if isinstance(value, float):
-                return float(moved)
-            return jnp.asarray(moved, value.dtype) if isinstance(value, jax.Array) else moved.astype(value.dtype)
-
         def others() -> Iterator[tuple[float, Any]]:
             for number in range(runs):
-                moved = copies(map_floats(by_a_last_place, arguments))
+                moved = copies(map_floats(partial(_by_a_last_place, draw=_draw(random)), arguments))
                 try:
                     with rounding(number):
                         result = function(*moved)
@@ -204,3 +207,11 @@ def _called(function: Callable[..., Any]) -> Moves:
         return function(*copies(arguments)), others()
 
     return moves
+
+
+def _by_a_last_place(value: Any, draw: Any) -> Any:
+    with jax.enable_x64(True):  # NumPy's float64 is one in any case
+        moved = np.asarray(noised(jnp.asarray(value), jnp.asarray(draw), 1.0))
+    if isinstance(value, float):
+        return float(moved)
+    return jnp.asarray(moved) if isinstance(value, jax.Array) else moved
