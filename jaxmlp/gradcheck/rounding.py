@@ -66,9 +66,12 @@ class Moves(Protocol):
 class Rounding:
     """A function, traced and compiled once, for arguments that differ in the values of their floats alone."""
 
-    def __init__(self, function: Callable[..., Any], arguments: Arguments, seed: int = 0) -> None:
+    def __init__(
+        self, function: Callable[..., Any], arguments: Arguments, seed: int = 0, *, as_it_is: bool = False
+    ) -> None:
+        """With `as_it_is` the function is called in any case, which spares compiling it once more."""
         self._seed = seed
-        self._moves = _traced(function, arguments) or _called(function)
+        self._moves = (None if as_it_is else _traced(function, arguments)) or _called(function)
 
     def at(self, arguments: Arguments, runs: int = RUNS) -> Spread:
         still, moved = self._moves(arguments, np.random.default_rng(self._seed), runs)
