@@ -19,7 +19,16 @@ from jaxmlp.gradcheck.differences import compiled
 from jaxmlp.gradcheck.question import Direction, Evidence, Question, check_form, check_loss, float64, leaves_of
 from jaxmlp.gradcheck.report import Leaf, Mistake, Report
 from jaxmlp.gradcheck.rounding import Entries, epsilon
-from jaxmlp.gradcheck.verdicts import MISMATCH, OK, TOO_SMALL, Judged, ask_differences, ask_nearby, judged
+from jaxmlp.gradcheck.verdicts import (
+    MISMATCH,
+    OK,
+    TOO_SMALL,
+    Judged,
+    ask_differences,
+    ask_nearby,
+    ask_together,
+    judged,
+)
 
 Function = Callable[..., Any]
 
@@ -158,6 +167,7 @@ def _answer(question: Question, differences: bool, tolerance: float | None, entr
     leaves = [Judged(one, judged(one, t), t, said) for one, t, said in zip(evidence, allowed, remarks, strict=True)]
     if not differences and not question.has_vector:
         ask_differences(question, leaves)
+    ask_together(question, leaves, differences)
     ask_nearby(question, leaves, evidence_at, zeros=not differences)
 
     found = []

@@ -103,6 +103,13 @@ class Slopes:
         size = abs(self._centre[leaf][index]) or self._size(leaf)
         return slope(self._line(leaf, direction), float(size), self._noise)
 
+    def at_step(self, leaf: int, index: tuple[int, ...], step: float) -> float:
+        """With respect to one entry, by one step, relative to the entry or its leaf."""
+        direction = np.zeros_like(self._centre[leaf])
+        direction[index] = 1
+        line, h = self._line(leaf, direction), step * (abs(self._centre[leaf][index]) or self._size(leaf))
+        return (line(h) - line(-h)) / (2 * h)
+
     def along(self, leaf: int, direction: Any) -> Slope:
         return slope(self._line(leaf, direction), self._size(leaf), self._noise)
 

@@ -101,7 +101,7 @@ def _differences(losses: Callable[..., jax.Array], example: tuple[Any, ...]) -> 
     params, *data = example
     flat, unflatten = jax.flatten_util.ravel_pytree(params)
     steps = jnp.array([STEP, -STEP, STEP / 2, -STEP / 2])
-    moved = flat + steps[:, None, None] * jnp.eye(flat.size)  # one step, one entry
+    moved = flat[None, None] + steps[:, None, None] * jnp.eye(flat.size)[None]  # one step, one entry
 
     at_points = jax.vmap(jax.vmap(lambda point: losses(unflatten(point), *data)))
     values = jax.jit(at_points, compiler_options=QUICKLY)(moved)

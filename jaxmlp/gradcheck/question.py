@@ -221,6 +221,18 @@ class Question:
         gradients = [leaves_of(gradient(*point)) for point in points]
         return [np.stack(leaf) for leaf in zip(*gradients, strict=True)]
 
+    def slopes_near(self, distance: float, count: int, masks: list[Mask]) -> list[Entries]:
+        """The same of the entries in the masks, by central differences of steps far below the distance; else 0."""
+        params, *data = self.without_vector(self.wide)
+        random = np.random.default_rng(self.seed)
+        found = [np.zeros((count, *mask.shape)) for mask in masks]
+        for i in range(count):
+            slopes = Slopes(self._loss, (given.moved(params, distance, random), *data), 0.0)
+            for number, mask in enumerate(masks):
+                for index in map(tuple, np.argwhere(mask).tolist()):
+                    found[number][(i, *index)] = slopes.at_step(number, index, 1e-4 * distance)
+        return found
+
     @cached_property
     def _gradient(self) -> Function:
         return compiled(jax.grad(self.loss), self.without_vector(self.wide))

@@ -75,7 +75,7 @@ class Rounding:
 
     def at(self, arguments: Arguments, runs: int = RUNS) -> Spread:
         still, moved = self._moves(arguments, np.random.default_rng(self._seed), runs)
-        values = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(still)]
+        values = [np.array(leaf, np.float64) for leaf in jax.tree.leaves(still)]
         widest = [np.zeros(leaf.shape) for leaf in values]
         with np.errstate(all="ignore"):
             for weight, tree in moved:

@@ -81,8 +81,6 @@ def ask_differences(question: Question, leaves: list[Judged]) -> None:
                     _ask(question, number, leaf, index)
                 leaf.unasked.update(left[ASKED:])
             leaf.judge()
-        if any(leaf.evidence.is_excused.any() for leaf in leaves):
-            _hold_together(question, leaves)
 
 
 def _farthest_first(leaf: Judged) -> list[Index]:
@@ -122,11 +120,11 @@ def _excuse_by_nearby(question: Question, number: int, leaf: Judged) -> None:
     leaf.evidence.excused = leaf.evidence.is_excused | (between & (leaf.codes == MISMATCH))
 
 
-def _hold_together(question: Question, leaves: list[Judged]) -> None:
+def ask_together(question: Question, leaves: list[Judged], by_differences: bool) -> None:
+    """Accuses what is excused entry by entry and not right together."""
     right = [(leaf.codes == OK) & leaf.evidence.looked_at for leaf in leaves]
-    for leaf, off in zip(
-        leaves, kinks.are_off_together(question, [leaf.evidence for leaf in leaves], right), strict=True
-    ):
+    masks = kinks.are_off_together(question, [leaf.evidence for leaf in leaves], right, by_differences)
+    for leaf, off in zip(leaves, masks, strict=True):
         if off.any():
             leaf.evidence.excused = leaf.evidence.is_excused & ~off
             leaf.remarks.update((tuple(index), TOGETHER) for index in np.argwhere(off).tolist())
