@@ -79,7 +79,10 @@ class Flags:
     def switch(self, name: str, help: str) -> Any:
         return self._define(absl_flags.DEFINE_bool, name, False, help, "true or false")
 
-    def integer(self, name: str, help: str, default: int, low: int, high: int) -> Any:
+    def text(self, name: str, help: str, expected: str) -> Any:
+        return self._define(absl_flags.DEFINE_string, name, None, help, expected)
+
+    def integer(self, name: str, help: str, default: int | None, low: int, high: int) -> Any:
         expected = f"an integer from {low} to {high}"
         define = partial(absl_flags.DEFINE_integer, lower_bound=low, upper_bound=high)
         return self._define(define, name, default, help, expected)
@@ -110,6 +113,16 @@ class Flags:
     def given(self, name: str) -> bool:
         """Whether the flag stood on the command line, and not in the flags of its run directory alone."""
         return name in self._given
+
+    def given_values(self, *names: str) -> dict[str, Any]:
+        """The values, by --name, of those flags of Config and of the others named that the command line gave."""
+        known = (*names, *(f.name for f in fields(Config)))
+        return {f"--{name}": self._values[name].value for name in known if self.given(name)}
+
+    def take(self, flagfile: str, own: Sequence[str]) -> None:
+        """Let every flag be as this text of `flagfile` has it, but for those of the command line named in `own`."""
+        kept = [f"--{name}={self._values[name].value}" for name in own if self.given(name)]
+        self._parse([*flagfile.splitlines(), *kept])
 
     def default(self, name: str) -> Any:
         return self._values[name].default if name in self._values else None

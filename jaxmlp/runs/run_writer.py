@@ -1,21 +1,25 @@
-"""The folder of a run, as its own process writes it: claimed, gone on with, saved after every epoch."""
+"""The folder of a run, as its own process writes it: claimed, gone on with, saved after every epoch.
 
+Of several processes the first alone touches it (`machines.led`), but all call every function here.
+"""
+
+import contextlib
 import json
 import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.runs import checkpoint, files, locking, run_directory
+from jaxmlp.runs import checkpoint, files, locking, machines, run_directory
 from jaxmlp.runs.files import FileError
 from jaxmlp.runs.locking import OWNER
 from jaxmlp.runs.run_directory import BEST, CONFIG, FLAGS, LOCK, METRICS, TEST, RunError, RunWarning
+from jaxmlp.training import devices
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.epoch import State
 from jaxmlp.training.loop import Metrics
@@ -36,6 +40,7 @@ class RunWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @machines.led
     def claim(self, config: Config, data: Mapping[str, str], environment: Mapping[str, Any], flags: str) -> None:
         """Write what the run is told; in a directory that has been told already, check that it is the same run.
 
@@ -74,6 +79,16 @@ class RunWriter:
         `like` has the state's structure, shapes and dtypes. metrics.jsonl becomes what that checkpoint knows.
         Raises CheckpointError if there are checkpoints and none is whole.
         """
+        saved: list[Saved] = []
+        rows = self._resume(like, saved)
+        if rows is None:
+            return None
+        state = devices.of_first_process(saved[0].state if saved else like)
+        return Saved(state, tuple(Metrics(**row) for row in rows))
+
+    @machines.led
+    def _resume(self, like: State, into: list[Saved]) -> list[dict[str, Any]] | None:
+        """The record of every epoch so far, None before the first; puts what was saved into the list."""
         for name in filter(_temporary, os.listdir(self.path)):
             (self.path / name).unlink()
         found = run_directory.newest_usable(self.path, lambda path: _read_checkpoint(path, like))
@@ -81,13 +96,16 @@ class RunWriter:
             return None
         _, saved = found
         files.replace(self.path / METRICS, "".join(map(_row, saved.history)).encode())
-        return saved
+        into.append(saved)
+        return [metrics._asdict() for metrics in saved.history]
 
     def save(self, saved: Saved, config: Config) -> None:
-        """Save the state after an epoch, then its row. When this returns, a crash loses neither.
+        """Save the state after an epoch, then its row. When this returns, a crash loses neither."""
+        self._save(Saved(devices.whole(saved.state), saved.history), config)
 
-        The best comes first: killed between the two, the epoch is not done yet, and will save both.
-        """
+    @machines.led
+    def _save(self, saved: Saved, config: Config) -> None:
+        """The best comes first: killed between the two, the epoch is not done yet, and will save both."""
         epoch = saved.history[-1].epoch
         history = json.dumps([metrics._asdict() for metrics in saved.history])
         arrays = {
@@ -105,6 +123,7 @@ class RunWriter:
         for old in run_directory.checkpoints(self.path)[KEPT:]:
             old.unlink()
 
+    @machines.led
     def tested(self, epochs: int) -> int | None:
         """The test errors that a run of so many epochs has already counted, if it has."""
         try:
@@ -113,33 +132,45 @@ class RunWriter:
             return None
         return result["errors"] if result and result["epoch"] == epochs else None
 
+    @machines.led
     def save_test(self, epoch: int, errors: int, examples: int) -> None:
         result = {"epoch": epoch, "errors": errors, "examples": examples}
         files.replace(self.path / TEST, (json.dumps(result) + "\n").encode())
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(path: Path) -> Iterator[RunWriter]:
     """The run directory at `path`, made if there is none, and locked.
 
     Raises FileError if it cannot be made or written, RunError if it is something else, or another process is
     writing it.
     """
-    files.make_folder(path)
-    _check_ours(path)
-    with locking.locked(path / LOCK):
+    with contextlib.ExitStack() as held:
+        _claim_folder(path, held)
         yield RunWriter(path)
 
 
+@machines.led
+def _claim_folder(path: Path, held: contextlib.ExitStack) -> None:
+    files.make_folder(path)
+    _check_ours(path)
+    held.enter_context(locking.locked(path / LOCK))
+
+
 def fresh(recipe: str) -> Path:
-    """A new folder runs/<time>-<recipe>, this process's own even where several begin at once. Raises FileError."""
+    """A new folder runs/<time>-<recipe>, this run's own even where several begin at once. Raises FileError."""
+    return Path(_fresh(recipe))
+
+
+@machines.led
+def _fresh(recipe: str) -> str:
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe}"
     n = 1
     while True:
         path = Path("runs", name if n == 1 else f"{name}-{n}")
         try:
             path.mkdir(parents=True)
-            return path
+            return str(path)
         except FileExistsError:
             n += 1
         except OSError as error:

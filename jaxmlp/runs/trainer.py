@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
-from jaxmlp.runs import environment, run_writer
+from jaxmlp.runs import environment, machines, run_writer
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training import devices, loop
@@ -32,9 +32,10 @@ def train(
     new runs/<time>-<recipe>. `flags` is the text of its flags.txt. The network is divided among `device_count`
     devices, for 0 among as many as are fastest. Prints to standard output: lines in a pipe, and on a terminal also
     a progress bar with the time left. Raises DataError, ConfigError, RunError, FileError,
-    CheckpointError, Diverged, and Stopped once `stop` is asked for.
+    CheckpointError, Diverged, MachineError, and Stopped once `stop` is asked for.
     """
     dataset = datasets.load(data_dir, config.train_on_all)
+    machines.check_same({f"{name} of SHA-256": digest for name, digest in dataset.sha256.items()})
     config.check_data(dataset.train.images.shape)
     mesh = devices.mesh_of(device_count, config)
     run_dir = run_dir or run_writer.fresh(recipe)
@@ -53,7 +54,7 @@ def train(
         if saved.history:
             print(f"going on after epoch {len(saved.history)}", flush=True)
         stop.check(f"stopped before epoch {len(saved.history) + 1}")
-        with tqdm(total=config.epochs, initial=len(saved.history), unit="epoch", leave=False, disable=None) as bar:
+        with _progress_bar(config.epochs, len(saved.history)) as bar:
             bar.set_postfix_str(f"epoch {len(saved.history) + 1} under way")
             for state, metrics in loop.fit(program, saved.state, len(saved.history)):
                 saved = Saved(state, (*saved.history, metrics))
@@ -63,6 +64,12 @@ def train(
                 bar.update()
                 stop.check(f"stopped after epoch {metrics.epoch}; --run_dir={run_dir} goes on from there")
         print(_test_line(_test(writer, program, saved, examples), examples), flush=True)
+
+
+def _progress_bar(epochs: int, done: int) -> "tqdm[object]":
+    """On a terminal alone, and of process 0."""
+    disable = None if machines.leads() else True
+    return tqdm(total=epochs, initial=done, unit="epoch", leave=False, disable=disable)
 
 
 def _test(writer: RunWriter, program: Program, saved: Saved, examples: int) -> int:
