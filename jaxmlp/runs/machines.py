@@ -25,6 +25,7 @@ from jaxmlp.runs.rendezvous import Link, MachineError, Told
 
 HEARTBEAT = 10  # seconds without a sign of life after which JAX ends a run
 LEAVING = 5.0  # seconds that a process which leaves waits for the others to do so too
+GRACE = 1.0  # seconds after which a process follows another that has failed
 LOST = 4  # the exit code when a process is missing, lost or different
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,8 +49,8 @@ class _Group:
                 self.inboxes[i].put(message["value"])
                 continue
             self.left[i].set()
-            if not message["all"]:
-                self._follow(message["words"])
+            if not message["all"]:  # this one may come to the same by itself: then it says so
+                threading.Timer(GRACE, self._follow, [message["words"]]).start()
         self.ended[i].set()
         if not self.left[i].is_set():
             self.left[i].set()

@@ -10,7 +10,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 HELLO = 5.0  # seconds in which who connects must say who it is
 PAUSE = 0.1  # seconds between two attempts to connect
@@ -84,53 +84,56 @@ def difference(process: int, same: dict[str, Any], other: dict[str, Any]) -> str
 def _await_all(address: tuple[str, int], me: Told) -> list[Link]:
     deadline = time.monotonic() + me.seconds
     links: dict[int, Link] = {}
+    doubles: list[Link] = []
+    wrong = ""
     try:
         server = socket.create_server(address)
     except OSError as error:
-        where = f"{address[0]}:{address[1]}"
-        expected = "an address of this machine that is free, this being process 0"
-        raise MachineError(f"coordinator_address: expected {expected}, got {where}: {error.strerror}") from error
+        expected = "a free address of this machine, which is process 0"
+        raise MachineError(f"{_at(address)}: expected {expected}, got {_reason(error)}") from error
     with server:
         while len(links) < me.processes - 1:
             server.settimeout(max(deadline - time.monotonic(), 0.01))
             try:
                 link = Link(server.accept()[0])
             except TimeoutError:
-                missing = [str(i) for i in range(1, me.processes) if i not in links]
+                missing = ", ".join(str(i) for i in range(1, me.processes) if i not in links)
                 expected = f"{me.processes} processes within {me.seconds} s"
-                _refuse([*links.values()], f"expected {expected}, got none with process_id {', '.join(missing)}")
+                wrong = wrong or f"expected {expected}, got none with --process_id={missing}"
+                break
             try:
                 came = Told(*link.receive(HELLO))
-                wrong = _wrong(came, me, links)
-            except (OSError, EOFError, ValueError, TypeError):  # a stranger
+                found = _wrong(came, me, links)
+            except Exception:  # a stranger, who may send anything
                 link.close()
                 continue
-            if wrong:
-                _refuse([*links.values(), link], wrong)
-            links[came.process] = link
-    for link in links.values():
-        link.send("")
+            if found and not wrong:
+                wrong = found
+                deadline = min(deadline, time.monotonic() + HELLO)  # the others shall hear of it too
+            if came.process in links:
+                doubles.append(link)
+            else:
+                links[came.process] = link
+    for link in [*links.values(), *doubles]:
+        with contextlib.suppress(OSError):  # it has gone already: the next who needs it will notice
+            link.send(wrong)
+        if wrong:
+            link.close()
+    if wrong:
+        raise MachineError(wrong)
     return [links[i] for i in sorted(links)]
 
 
 def _wrong(came: Told, me: Told, links: dict[int, Link]) -> str | None:
     if came.processes != me.processes:
-        return f"num_processes: expected {me.processes}, as process 0 has it, got {came.processes}"
-    if came.process in links or not 0 < came.process < me.processes:
-        return f"process_id: expected each of 0 to {me.processes - 1} once, got {came.process} again"
+        return f"--num_processes: expected {me.processes}, as process 0 has it, got {came.processes}"
+    if came.process in links:
+        return f"--process_id: expected each of 0 to {me.processes - 1} once, got {came.process} again"
     return difference(came.process, me.same, came.same)
-
-
-def _refuse(links: list[Link], why: str) -> NoReturn:
-    for link in links:
-        with contextlib.suppress(OSError):  # it has gone already
-            link.send(why)
-    raise MachineError(why)
 
 
 def _connect(address: tuple[str, int], me: Told) -> Link:
     deadline = time.monotonic() + me.seconds
-    where = f"{address[0]}:{address[1]}"
     while True:
         try:
             link = Link(socket.create_connection(address, timeout=max(deadline - time.monotonic(), 0.01)))
@@ -138,14 +141,24 @@ def _connect(address: tuple[str, int], me: Told) -> Link:
         except OSError as error:  # process 0 is not there yet
             if time.monotonic() + PAUSE > deadline:
                 expected = f"process 0 within {me.seconds} s"
-                raise MachineError(f"coordinator_address: expected {expected} at {where}, got {error}") from error
+                raise MachineError(f"{_at(address)}: expected {expected}, got {_reason(error)}") from error
             time.sleep(PAUSE)
     try:
         link.send(me)
         why = link.receive(me.seconds + 2 * HELLO)
+        if why == "":
+            return link
     except (OSError, EOFError, ValueError) as error:
-        got = f"no answer that it would give; is there another process {me.process}, or program?"
-        raise MachineError(f"coordinator_address: expected process 0 at {where}, got {got}") from error
-    if why:
-        raise MachineError(str(why))
-    return link
+        got = f"another program, or a run that has its process {me.process} already"
+        link.close()
+        raise MachineError(f"{_at(address)}: expected process 0, got {got}") from error
+    link.close()
+    raise MachineError(str(why))
+
+
+def _at(address: tuple[str, int]) -> str:
+    return f"--coordinator_address={address[0]}:{address[1]}"
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).partition(" (while")[0]  # what Python adds says the address again

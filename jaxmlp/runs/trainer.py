@@ -92,7 +92,8 @@ def _header(config: Config, dataset: Dataset, run_dir: Path, mesh: Mesh) -> str:
     sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
     return "\n".join(
         [
-            f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}",
+            f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}"
+            + (f", of {jax.process_count()} processes" if machines.joined() else ""),
             "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
             + f" of {height}x{width}"
             + (", split at random" if dataset.shuffled else "")
