@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxmlp.commands import BAD_DATA, WRONG_FLAGS
+from jaxmlp.commands import BAD_DATA, WRONG_FLAGS, machine_flags
+from jaxmlp.commands.flags import FlagError
 from jaxmlp.runs import run_directory
 from jaxmlp.runs.machines import LOST
 from shell import ENVIRONMENT, assert_one_line, run
@@ -167,11 +168,12 @@ def test_what_fails_in_one_ends_all_in_one_line(few_digits, tmp_path):
             assert re.fullmatch(
                 'error: process 1: expected .* of SHA-256 "[0-9a-f]+", as process 0 has it, .*\n', err
             )
-    with Processes(tmp_path, 2, *arguments, "--hidden=13", own=own) as two:
+    same = *arguments, *OPTIONS, f"--data_dir={few_digits}"
+    with Processes(tmp_path, 2, *same, "--hidden=13") as two:
         line = "error: --hidden: expected a multiple of 2, the number of devices, got 13\n"
         assert two.finish() == [(WRONG_FLAGS, "", line)] * 2
     (tmp_path / "process0" / "run").touch()
-    with Processes(tmp_path, 2, *arguments, *OPTIONS, f"--data_dir={few_digits}") as two:
+    with Processes(tmp_path, 2, *same) as two:
         line = "run: expected a folder to write in, got File exists\n"
         assert two.finish() == [(BAD_DATA, "", f"error: {line}"), (LOST, "", f"error: process 0: {line}")]
 
@@ -197,6 +199,24 @@ def test_without_a_cluster_distributed_is_one_line():
     assert_one_line(
         run("train", "--distributed"), WRONG_FLAGS, f"error: --coordinator_address: expected {MISSING}\n"
     )
+
+
+OPEN_MPI = {
+    "OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1,10.148.0.1:34911",
+    "OMPI_COMM_WORLD_SIZE": "8",
+    "OMPI_COMM_WORLD_RANK": "3",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+}
+
+
+def test_open_mpi_says_who_one_is(monkeypatch):
+    for name, value in OPEN_MPI.items():
+        monkeypatch.setenv(name, value)
+    assert machine_flags._detected([None, None, None], 10) == ("10.96.0.1:62624", 8, 3, [1])
+    assert machine_flags._detected(["h:1", None, 2], 10) == ("h:1", 8, 2, [1])
+    monkeypatch.setenv("OMPI_MCA_orte_hnp_uri", "nonsense")
+    with pytest.raises(FlagError, match="Open MPI or a TPU pod, got ValueError"):
+        machine_flags._detected([None, None, None], 10)
 
 
 def test_nobody_comes(tmp_path):

@@ -25,7 +25,7 @@ from jaxmlp.runs.rendezvous import Link, MachineError, Told
 
 HEARTBEAT = 10  # seconds without a sign of life after which JAX ends a run
 LEAVING = 5.0  # seconds that a process which leaves waits for the others to do so too
-GRACE = 1.0  # seconds after which a process follows another that has failed
+GRACE = 3.0  # seconds after which a process follows another that has failed
 LOST = 4  # the exit code when a process is missing, lost or different
 
 F = TypeVar("F", bound=Callable[..., Any])
