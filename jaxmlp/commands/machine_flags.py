@@ -72,10 +72,10 @@ def _detected(values: list[Any], seconds: int) -> tuple[Any, ...]:
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
-    found = re.fullmatch(r"\[?([^\[\]]+)\]?:(\d{1,5})", address)
-    if not found or not 0 < int(found[2]) < 1 << 16:
+    found = re.fullmatch(r"(?:([^:\[\]]+)|\[([^\[\]]+)\]):(\d{1,5})", address)  # IPv6 in brackets
+    if not found or not 0 < int(found[3]) < 1 << 16:
         raise FlagError(f"--coordinator_address: expected host:port, got {address!r}")
-    return found[1], int(found[2])
+    return found[1] or found[2], int(found[3])
 
 
 def _versions() -> dict[str, str]:

@@ -94,6 +94,7 @@ def guarded(work: Callable[[], None]) -> None:
     except MachineError as error:
         fail(str(error), machines.LOST, everyone=True)
     except Stopped as error:  # as asked: no error
+        machines.last_words()
         print(error, file=sys.stderr)
         machines.leave(128 + error.signum, everyone=True)
         sys.exit(128 + error.signum)

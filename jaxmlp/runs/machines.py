@@ -100,7 +100,7 @@ def join(
     set_option("jax_enable_preemption_service", False)  # which would take SIGTERM for itself
     if process:
         time.sleep(2 * rendezvous.PAUSE)  # if JAX's coordinator is not there yet, it is asked again after a second
-    address = f"{coordinator[0]}:{coordinator[1]}"
+    address = rendezvous.written(coordinator)
     jax.distributed.initialize(
         address,
         processes,

@@ -67,6 +67,12 @@ class Link:
         self._socket.close()
 
 
+def written(address: tuple[str, int]) -> str:
+    """host:port, an IPv6 host in brackets."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def meet(address: tuple[str, int], me: Told) -> list[Link]:
     """Links to processes 1, 2, ... for process 0; to process 0 alone for any other. Raises MachineError."""
     return _await_all(address, me) if me.process == 0 else [_connect(address, me)]
@@ -87,7 +93,8 @@ def _await_all(address: tuple[str, int], me: Told) -> list[Link]:
     doubles: list[Link] = []
     wrong = ""
     try:
-        server = socket.create_server(address)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        server = socket.create_server(address, family=family)
     except OSError as error:
         expected = "a free address of this machine, which is process 0"
         raise MachineError(f"{_at(address)}: expected {expected}, got {_reason(error)}") from error
@@ -157,7 +164,7 @@ def _connect(address: tuple[str, int], me: Told) -> Link:
 
 
 def _at(address: tuple[str, int]) -> str:
-    return f"--coordinator_address={address[0]}:{address[1]}"
+    return f"--coordinator_address={written(address)}"
 
 
 def _reason(error: OSError) -> str:

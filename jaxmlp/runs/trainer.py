@@ -93,7 +93,7 @@ def _header(config: Config, dataset: Dataset, run_dir: Path, mesh: Mesh) -> str:
     return "\n".join(
         [
             f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}"
-            + (f", of {jax.process_count()} processes" if machines.joined() else ""),
+            + (f", of {jax.process_count()} processes" if jax.process_count() > 1 else ""),
             "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
             + f" of {height}x{width}"
             + (", split at random" if dataset.shuffled else "")
