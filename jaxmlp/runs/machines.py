@@ -1,8 +1,8 @@
 """A run of several processes, on one machine or many: joining, agreeing, leaving.
 
 Every process runs the same program on its own devices, and JAX adds up what they compute. Each comes to every
-`gather`, `lead` and collective operation in the same order. Process 0 leads: it alone reads and writes the run
-directory and prints. When one ends, all do, in one line each.
+`gather`, to all that is `led` and to every collective operation in the same order. Process 0 leads: it alone reads
+and writes the run directory and prints. When one ends, all do, in one line each.
 
 In a run of one process, everything here is a plain call.
 """

@@ -79,16 +79,14 @@ class RunWriter:
         `like` has the state's structure, shapes and dtypes. metrics.jsonl becomes what that checkpoint knows.
         Raises CheckpointError if there are checkpoints and none is whole.
         """
-        saved: list[Saved] = []
-        rows = self._resume(like, saved)
+        saved = self._resume(like) if machines.leads() else None
+        rows = machines.gather([metrics._asdict() for metrics in saved.history] if saved else None)[0]
         if rows is None:
             return None
-        state = devices.of_first_process(saved[0].state if saved else like)
+        state = devices.of_first_process(saved.state if saved else like)
         return Saved(state, tuple(Metrics(**row) for row in rows))
 
-    @machines.led
-    def _resume(self, like: State, into: list[Saved]) -> list[dict[str, Any]] | None:
-        """The record of every epoch so far, None before the first; puts what was saved into the list."""
+    def _resume(self, like: State) -> Saved | None:
         for name in filter(_temporary, os.listdir(self.path)):
             (self.path / name).unlink()
         found = run_directory.newest_usable(self.path, lambda path: _read_checkpoint(path, like))
@@ -96,8 +94,7 @@ class RunWriter:
             return None
         _, saved = found
         files.replace(self.path / METRICS, "".join(map(_row, saved.history)).encode())
-        into.append(saved)
-        return [metrics._asdict() for metrics in saved.history]
+        return saved
 
     def save(self, saved: Saved, config: Config) -> None:
         """Save the state after an epoch, then its row. When this returns, a crash loses neither."""

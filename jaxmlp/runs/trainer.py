@@ -35,7 +35,8 @@ def train(
     CheckpointError, Diverged, MachineError, and Stopped once `stop` is asked for.
     """
     dataset = datasets.load(data_dir, config.train_on_all)
-    machines.check_same({f"{name} of SHA-256": digest for name, digest in dataset.sha256.items()})
+    digests = {f"{name} of SHA-256": digest for name, digest in dataset.sha256.items()}
+    machines.check_same({"number of devices": jax.local_device_count(), **digests})
     config.check_data(dataset.train.images.shape)
     mesh = devices.mesh_of(device_count, config)
     run_dir = run_dir or run_writer.fresh(recipe)
