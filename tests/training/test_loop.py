@@ -45,8 +45,8 @@ def test_the_record_is_of_the_state_beside_it(program, dataset):
 
 def test_a_run_continued_from_its_state_is_the_same_run(program):
     *_, (whole, _) = loop.fit(program)
-    first, _ = next(loop.fit(program))
-    *_, (continued, metrics) = loop.fit(program, first, first_epoch=1)
+    first, record = next(loop.fit(program))
+    *_, (continued, metrics) = loop.fit(program, first, [record])
     assert metrics.epoch == 3
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), whole, continued))
 
