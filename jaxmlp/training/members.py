@@ -188,8 +188,11 @@ def _steps(
     group: Group, slots: Sequence[Member | None], state: State, seen: Seen, seconds: float
 ) -> list[Step | None]:
     """The step of each slot, None of an empty one."""
-    of_slots: Any = zip(slots, *map(devices.members_of, (state, seen, group.validate(state))), strict=True)
-    steps = [_step(group, *of_slot, seconds) if of_slot[0] else None for of_slot in of_slots]
+    states, seens, scores = map(devices.members_of, (state, seen, group.validate(state)))
+    steps = [
+        _step(group, member, of_member, seen_by_it, score, seconds) if member else None
+        for member, of_member, seen_by_it, score in zip(slots, states, seens, scores, strict=True)
+    ]
     errors = iter(group.test([step.member.state for step in steps if step and step.done]))
     return [step._replace(test_errors=next(errors)) if step and step.done else step for step in steps]
 
