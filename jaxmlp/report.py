@@ -3,7 +3,7 @@
 python -m jaxmlp.report RUN
 python -m jaxmlp.report --run_dir=RUN --compare RUN2 ...     with the learning curves and results of others beside
 python -m jaxmlp.report --compare RUN1 RUN2 ...              that comparison alone, RUN1/report/comparison.html
-python -m jaxmlp.report SWEEP                                all networks of a sweep compared, SWEEP/report/index.html
+python -m jaxmlp.report SWEEP                                the networks of a sweep, SWEEP/report/index.html
 """
 
 from pathlib import Path

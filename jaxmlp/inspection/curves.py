@@ -67,7 +67,7 @@ def bands(groups: Mapping[str, Sequence[Sequence[Metrics]]]) -> Section:
         _chart(
             plots.accuracy_bands(histories),
             f"Validation accuracy of {'; '.join(groups)}.",
-            "The part of the validation images that is predicted rightly: the median, and all networks in the band.",
+            "The part of the validation images that is predicted rightly: the median, and all in the band.",
         ),
         class_="charts",
     )

@@ -54,7 +54,7 @@ def accuracies(histories: Sequence[History]) -> Figure:
 
 
 def loss_bands(groups: Sequence[Sequence[History]]) -> Figure:
-    """As `losses`, of groups of runs, a colour for each: the median of a group, and from its least to its most."""
+    """As `losses`, of groups of runs, a colour for each: the median, in a band from the least to the most."""
     figure, axes = _axes("epoch", "mean loss L")
     for i, histories in enumerate(groups):
         _median(axes, histories, "train_loss", i, linestyle="--", label="training")
@@ -65,7 +65,7 @@ def loss_bands(groups: Sequence[Sequence[History]]) -> Figure:
 
 
 def accuracy_bands(groups: Sequence[Sequence[History]]) -> Figure:
-    """As `accuracies`, of groups of runs, a colour for each: the median of a group, and from its least to its most."""
+    """As `accuracies`, of groups of runs, a colour for each: the median, in a band from the least to the most."""
     figure, axes = _axes("epoch", "validation accuracy")
     for i, histories in enumerate(groups):
         _band(axes, histories, "validation_accuracy", i)
@@ -126,10 +126,8 @@ def _axes(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
 
 def _band(axes: Axes, histories: Sequence[History], of: str, group: int, **style: Any) -> None:
     by_epoch = _by_epoch(histories, of)
-    epochs = range(1, len(by_epoch) + 1)
-    axes.fill_between(
-        epochs, list(map(min, by_epoch)), list(map(max, by_epoch)), color=colour(group), alpha=0.25, lw=0
-    )
+    epochs, least, most = range(1, len(by_epoch) + 1), list(map(min, by_epoch)), list(map(max, by_epoch))
+    axes.fill_between(epochs, least, most, color=colour(group), alpha=0.25, linewidth=0)
     _median(axes, histories, of, group, **style)
 
 

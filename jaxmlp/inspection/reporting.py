@@ -45,7 +45,7 @@ def write_comparison(run_dirs: Sequence[Path]) -> Path:
 
 
 def write_sweep(folder: Path, others: Sequence[Path] = ()) -> Path:
-    """Write the comparison of the networks of a sweep, and of the runs `others`, into its folder; the path of the page.
+    """Write the comparison of a sweep's networks, and of the runs `others`, into its folder; the path of the page.
 
     Raises RunError, CheckpointError, FileError.
     """

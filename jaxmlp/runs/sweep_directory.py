@@ -17,11 +17,10 @@ from typing import NamedTuple
 from jaxmlp.runs import files, locking, run_directory
 from jaxmlp.runs.files import FileError
 from jaxmlp.runs.locking import OWNER
-from jaxmlp.runs.run_directory import FLAGS, LOCK, TEST, RunError, RunWarning
+from jaxmlp.runs.run_directory import FLAGS, LOCK, SWEEP, TEST, RunError, RunWarning
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics
 
-TABLE = "sweep.csv"
 RUN = "run"  # the column of the folders
 
 
@@ -61,11 +60,11 @@ def save(
     rows.writerow([RUN, *varying, *Result._fields])
     for name, config in members.items():
         rows.writerow([name, *(getattr(config, option) for option in varying), *results.get(name, WAITING)])
-    files.replace(folder / TABLE, text.getvalue().encode())
+    files.replace(folder / SWEEP, text.getvalue().encode())
 
 
 def is_sweep(path: Path) -> bool:
-    return (path / TABLE).is_file()
+    return (path / SWEEP).is_file()
 
 
 def run_dirs(path: Path) -> list[Path]:
@@ -76,9 +75,9 @@ def run_dirs(path: Path) -> list[Path]:
     if not is_sweep(path):
         return [path]
     try:
-        members = [path / row[RUN] for row in csv.DictReader(io.StringIO((path / TABLE).read_text("utf-8")))]
+        members = [path / row[RUN] for row in csv.DictReader(io.StringIO((path / SWEEP).read_text("utf-8")))]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise RunError(f"{path / TABLE}: expected a table of networks, got {error!r}") from error
+        raise RunError(f"{path / SWEEP}: expected a table of networks, got {error!r}") from error
     done = [member for member in members if (member / TEST).exists()]
     if not done:
         raise RunError(f"{path}: expected a sweep with a network that is done, got {len(members)} that are not")
@@ -110,9 +109,9 @@ def _check_ours(path: Path) -> None:
         raise FileError(f"{path}: expected a folder to write in, got {error.strerror}") from error
     if run_directory.CONFIG in names:
         raise RunError(f"{path}: expected the folder of a sweep, got that of a run")
-    ours = {LOCK, LOCK + OWNER, FLAGS, FLAGS + files.TEMPORARY, TABLE + files.TEMPORARY} if begun else set()
+    ours = {LOCK, LOCK + OWNER, FLAGS, FLAGS + files.TEMPORARY, SWEEP + files.TEMPORARY} if begun else set()
     foreign = sorted(names - ours)
-    if foreign and TABLE not in names:
+    if foreign and SWEEP not in names:
         raise RunError(
             f"{path}: expected the folder of a sweep or an empty one, got a folder with {foreign[0]} in it"
         )
