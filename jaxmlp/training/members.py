@@ -67,6 +67,7 @@ class Group:
     """The program of networks of one `compiled` config, and their data on its devices. Made by `prepare`."""
 
     slots: int
+    program: jax.stages.Compiled  # an epoch of every slot
     first: Callable[[Config], State]  # a member's state before its first epoch, on the host
     place: Callable[[Sequence[State]], State]  # one for each slot
     train: Callable[[State, Sequence[tuple[Config, int]]], tuple[State, Seen]]  # for each slot its epoch, from 0
@@ -149,7 +150,16 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int) -> Group:
         return errors
 
     return Group(
-        slots, first, place, train, validate, test, examples, len(dataset.validation.labels), compile_seconds
+        slots,
+        program,
+        first,
+        place,
+        train,
+        validate,
+        test,
+        examples,
+        len(dataset.validation.labels),
+        compile_seconds,
     )
 
 
