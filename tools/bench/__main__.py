@@ -279,10 +279,9 @@ def _whole_process(peers: list[str], rounds: int) -> list[dict[str, Any]]:
 
 
 def _sweep(hidden: int, batch_size: int, rounds: int) -> dict[str, Any]:
-    print(
-        f"\n{many.NETWORKS} networks 784-{hidden}-10, batches of {batch_size}, {many.MANY} epochs; s for all of them,"
-    )
-    print(f"and s an epoch of one, without imports, compilation and test. Medians (min-max) of {rounds}.\n")
+    print(f"\n{many.NETWORKS} networks 784-{hidden}-10, batches of {batch_size}, {many.MANY} epochs: s for all of")
+    print("them; s an epoch of one, without imports, compilation and test. Medians (min-max) of")
+    print(f"{rounds}.\n")
     bystanders = machine.Bystanders()
     rows, others = many.run(hidden, batch_size, rounds), bystanders.share()
     ours = rows[0]

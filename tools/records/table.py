@@ -11,7 +11,7 @@ from typing import NamedTuple
 from jaxmlp.commands.flags import RECIPES
 from jaxmlp.commands.start import DIVERGED
 from jaxmlp.inspection import evaluation
-from jaxmlp.runs import run_directory, storage, sweep_directory
+from jaxmlp.runs import run_directory, storage
 
 HEAD = """\
 | published test error, % | network | training images | here, % | errors in 10,000 | training | recipe |
@@ -38,7 +38,7 @@ ROWS = [
     Row("simard800_deskewed", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic, upright"),
     Row("simard800_edges", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic, upright, as edges"),
 ]
-MEMBERS = "simard800_deskewed", "simard800_edges"
+MEMBERS = {"simard800_deskewed": range(10, 20), "simard800_edges": range(10)}  # the seeds of each
 COMMITTEE = Row(
     "committee",
     "0.39 (Meier 2011, 25 networks)",
@@ -53,27 +53,25 @@ class Result(NamedTuple):
     minutes: float  # of training
 
 
-def chosen(names: Sequence[str], seeds: int) -> list[Row]:
-    """The rows of these names; of none, all that one can make with so many seeds. Raises ValueError."""
+def chosen(names: Sequence[str]) -> list[Row]:
+    """The rows of these names; of none, all but the committee. Raises ValueError."""
     rows = {row.recipe: row for row in (*ROWS, COMMITTEE)}
     for name in names:
         if name not in rows:
             raise ValueError(f"expected rows among {', '.join(rows)}, got {name}")
-    if COMMITTEE.recipe in names and seeds == 1:
-        raise ValueError("--seeds: expected 2 or more for a committee, got 1")
-    return [rows[name] for name in names] or [*ROWS, *([COMMITTEE] if seeds > 1 else [])]
+    return [rows[name] for name in names] or ROWS
 
 
 def line(row: Row, seeds: int, runs: Path) -> str:
-    """A row in Markdown, of runs with the seeds 0 to `seeds` - 1, after what is left of them to do."""
+    """A row in Markdown, of runs with the seeds 0 to `seeds` - 1, or of a committee, after what is left to do."""
     if row is COMMITTEE:
-        members = [result for recipe in MEMBERS for result in trained(recipe, seeds, runs)]
+        members = [result for recipe, of_recipe in MEMBERS.items() for result in trained(recipe, of_recipe, runs)]
         minutes = sum(member.minutes for member in members)
         networks = [storage.newest(member.run_dir) for member in members]
         errors = [evaluation.evaluate(networks, None, "test").errors]
         row = row._replace(network=row.network.format(len(members)))
     else:
-        results = trained(row.recipe, seeds, runs)
+        results = trained(row.recipe, range(seeds), runs)
         errors = [result.errors for result in results]
         minutes = statistics.mean(result.minutes for result in results)
     mean, spread = statistics.mean(errors), statistics.stdev(errors) if len(errors) > 1 else None
@@ -82,24 +80,22 @@ def line(row: Row, seeds: int, runs: Path) -> str:
     return f"| {row.published} | {row.network} | {row.images} | {here} | {row.recipe} |"
 
 
-def trained(recipe: str, seeds: int, runs: Path) -> list[Result]:
-    """The results of the seeds 0 to `seeds` - 1, after what is left of them to do, side by side.
+def trained(recipe: str, seeds: range, runs: Path) -> list[Result]:
+    """The results of these seeds, which follow one another, after what is left of them to do, side by side.
 
-    Exits with the sweep's code if that fails.
+    Exits with the sweep's code if that fails, and if a network diverges.
     """
     folder = runs / recipe
-    flags = f"--flagfile={RECIPES / recipe}.flags", f"--seed=0:{seeds}", f"--run_dir={folder}"
+    flags = f"--flagfile={RECIPES / recipe}.flags", f"--seed={seeds.start}:{seeds.stop}", f"--run_dir={folder}"
     with subprocess.Popen([sys.executable, "-m", "jaxmlp.sweep", *flags], stdout=sys.stderr) as process:
         try:
             code = process.wait()
         except KeyboardInterrupt:
             code = process.wait()  # it was interrupted too, and saves
-    if code:
-        sys.exit(code)
-    done = sweep_directory.run_dirs(folder)
-    if len(done) < seeds:  # the sweep has said which
-        sys.exit(DIVERGED)
-    return [_result(run_dir) for run_dir in done]
+    run_dirs = [folder / f"seed={seed}" for seed in seeds]
+    if code or not all((run_dir / run_directory.TEST).exists() for run_dir in run_dirs):
+        sys.exit(code or DIVERGED)
+    return [_result(run_dir) for run_dir in run_dirs]
 
 
 def _result(run_dir: Path) -> Result:
