@@ -53,7 +53,8 @@ def write_sweep(folder: Path, others: Sequence[Path] = ()) -> Path:
     best = min(compared, key=lambda run: (run.history[-1].validation_errors, run.history[-1].validation_loss))
     lead = f"{len(compared)} networks; the best on validation is {best.name}: {facts.summary(best)}"
     title = f"Sweep {folder.absolute().name}"
-    return _write(folder / FOLDER / PAGE, page(title, lead, _comparison(compared), []))
+    table, drawn = _comparison(compared)
+    return _write(folder / FOLDER / PAGE, page(title, lead, [drawn, table], []))
 
 
 def _write(path: Path, text: str) -> Path:
