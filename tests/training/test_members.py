@@ -84,6 +84,15 @@ def test_one_slot_trains_them_one_after_another_and_tests_each_at_its_end(three)
     assert [step.test_errors is not None for step in steps] == [False, False, True] * 3
 
 
+def test_the_test_set_is_read_once_for_each(group):
+    read = []
+    recording = replace(group, test=lambda states: [read.append(state) or 0 for state in states])
+    configs = [replace(BASE, seed=seed) for seed in (0, 1)]
+    ends, _ = trained(recording, configs)
+    assert len(read) == 2
+    assert all(state is ends[config].member.state for state, config in zip(read, configs, strict=True))
+
+
 def test_members_may_differ_in_what_only_the_host_reads(group, dataset):
     """In all of it at once, but for the strength of distortions, which needs them."""
     config = replace(BASE, **{name: value for name, value in FREE.items() if name != "distortion_end"})
