@@ -202,6 +202,6 @@ def _scorer(split: Split, config: Config, mesh: Mesh) -> Callable[[Params], Scor
 
 
 def placed(split: Split, mesh: Mesh) -> tuple[jax.Array, jax.Array]:
-    """Its images, flat, and its labels."""
+    """Its images, (n, D), and its labels, (n,), on the mesh."""
     images, labels = devices.place((split.images.reshape(len(split.labels), -1), split.labels), mesh)
     return images, labels
