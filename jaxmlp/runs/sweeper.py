@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,13 +131,14 @@ class _Sweep:
                     else:
                         yield member
 
-            for step in members.fit(program, waiting(), lambda: self.stop.signum is None):
-                config, state, history = step.member
-                if not step.diverged:
-                    writing[config].writer.save(Saved(state, history), config)
-                    bar.update()
-                if step.ended:
-                    self._end(writing[config], step, bar)
+            with closing(members.fit(program, waiting(), lambda: self.stop.signum is None)) as steps:
+                for step in steps:
+                    config, state, history = step.member
+                    if not step.diverged:
+                        writing[config].writer.save(Saved(state, history), config)
+                        bar.update()
+                    if step.ended:
+                        self._end(writing[config], step, bar)
         self.stop.check(stopped)
 
     def _end(self, writing: "_Writing", step: Step, bar: "tqdm[object]") -> None:

@@ -12,7 +12,7 @@ Every number is that of `loop.fit`, up to rounding: train_epoch and evaluate are
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -168,11 +168,14 @@ def _on_each(platform: str, wanted: int) -> int:
     return 1 if platform == "cpu" else min(wanted, MOST_ON_A_DEVICE)
 
 
-def fit(group: Group, waiting: Iterator[Member], go_on: Callable[[], bool] = lambda: True) -> Iterator[Step]:
+def fit(
+    group: Group, waiting: Iterator[Member], go_on: Callable[[], bool] = lambda: True
+) -> Generator[Step, None, None]:
     """Train the members that wait, none of which has ended, and yield a step for every epoch of each.
 
     One that has ended, or diverged, makes place for the next. While steps are yielded, to be saved, the devices are
     at the next epoch already, unless `go_on` said no before it: then what is done is yielded, and nothing more.
+    To be closed by who leaves early: that waits for the devices.
     """
     slots: list[Member | None] = [None] * group.slots
     steps: list[Step] = []
@@ -189,8 +192,10 @@ def fit(group: Group, waiting: Iterator[Member], go_on: Callable[[], bool] = lam
             state = group.place([member.state for member in filled])
         started = time.perf_counter()
         state, seen = group.train(state, [(member.config, len(member.history)) for member in filled])
-        yield from steps
-        seen.loss.block_until_ready()
+        try:
+            yield from steps
+        finally:
+            seen.loss.block_until_ready()  # also if it is closed: Python crashes if it ends with a device at work
         seconds = time.perf_counter() - started
         of_slots = _steps(group, slots, state, seen, seconds)
         steps = [step for step in of_slots if step]

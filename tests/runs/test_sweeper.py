@@ -142,7 +142,8 @@ def test_a_sweep_that_was_stopped_goes_on_to_the_same_bits(whole, few_digits, tm
 def test_a_sweep_that_was_killed_or_found_no_space_goes_on_to_the_same_bits(
     whole, few_digits, tmp_path, monkeypatch, saves
 ):
-    save, left = checkpoint.save, iter(range(saves))
+    save, left, fits, fit = checkpoint.save, iter(range(saves)), [], sweeper.members.fit
+    monkeypatch.setattr(sweeper.members, "fit", lambda *arguments: fits.append(fit(*arguments)) or fits[-1])
 
     def failing(*arguments):
         if next(left, None) is None:
@@ -150,9 +151,11 @@ def test_a_sweep_that_was_killed_or_found_no_space_goes_on_to_the_same_bits(
         save(*arguments)
 
     monkeypatch.setattr(checkpoint, "save", failing)
-    with pytest.raises(FileError):
+    with pytest.raises(FileError) as caught:
         sweep(tmp_path / "run", few_digits)
     monkeypatch.setattr(checkpoint, "save", save)
+    assert all(steps.gi_frame is None for steps in fits)  # closed, though `caught` keeps the frames of all
+    del caught
     sweep(tmp_path / "run", few_digits)
     assert_same(tmp_path / "run", whole)
 

@@ -1,6 +1,7 @@
 """Networks side by side: each ends with the numbers that it has alone. Here on one device, four in four_devices."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -156,6 +157,18 @@ def test_when_it_is_told_to_stop_what_is_done_is_yielded_and_nothing_more_is_beg
     steps = list(members.fit(group, waiting(), lambda: next(left)))
     assert [len(step.member.history) for step in steps] == [1, 2, 3, 1]
     assert begun == [0, 1]
+
+
+def test_who_leaves_early_waits_for_the_devices(group):
+    waited = []
+    working = SimpleNamespace(loss=SimpleNamespace(block_until_ready=lambda: waited.append(True)))
+    epochs = iter([group.train, lambda state, epochs: (state, working)])
+    busy = replace(group, train=lambda *arguments: next(epochs)(*arguments))
+    steps = members.fit(busy, iter([Member(BASE, group.first(BASE), ())]))
+    next(steps)
+    assert not waited
+    steps.close()
+    assert waited
 
 
 def test_a_member_goes_on_from_what_was_saved_with_the_same_bits(group, three):
