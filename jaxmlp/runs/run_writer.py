@@ -19,11 +19,7 @@ from jaxmlp.runs import checkpoint, files, locking, machines, run_directory
 from jaxmlp.runs.files import FileError
 from jaxmlp.runs.locking import OWNER
 from jaxmlp.runs.run_directory import BEST, CONFIG, FLAGS, LOCK, METRICS, TEST, RunError, RunWarning
-<<<<<<< HEAD
-from jaxmlp.training import devices
-=======
-from jaxmlp.training import loop
->>>>>>> 0ef15ce098902260a5226f25ac87711d345bb290
+from jaxmlp.training import devices, loop
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.epoch import State
 from jaxmlp.training.loop import Metrics
@@ -131,17 +127,12 @@ class RunWriter:
         for old in run_directory.checkpoints(self.path)[KEPT:]:
             old.unlink()
 
-<<<<<<< HEAD
     @machines.led
-    def tested(self, epochs: int) -> int | None:
-        """The test errors that a run of so many epochs has already counted, if it has."""
-=======
     def tested(self, config: Config) -> dict[str, int] | None:
         """What run_directory.read_test gives, once the run has ended as the config says: it does nothing more.
 
         Raises RunError, CheckpointError.
         """
->>>>>>> 0ef15ce098902260a5226f25ac87711d345bb290
         try:
             result = run_directory.read_test(self.path)
         except RunError:

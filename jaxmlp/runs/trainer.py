@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
+import jax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
-<<<<<<< HEAD
-from jaxmlp.runs import environment, machines, run_writer
-=======
-from jaxmlp.runs import environment, lines, run_writer
->>>>>>> 0ef15ce098902260a5226f25ac87711d345bb290
+from jaxmlp.runs import environment, lines, machines, run_writer
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training import devices, loop
@@ -94,18 +91,8 @@ def _header(config: Config, dataset: Dataset, run_dir: Path, mesh: Mesh) -> str:
     height, width = dataset.train.images.shape[1:]
     return "\n".join(
         [
-<<<<<<< HEAD
-            f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}"
-            + (f", of {jax.process_count()} processes" if jax.process_count() > 1 else ""),
-            "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
-            + f" of {height}x{width}"
-            + (", split at random" if dataset.shuffled else "")
-            + "".join(f", seen {words}" for words in config.seen)
-            + (", the validation images trained on too" if config.train_on_all else ""),
-=======
             lines.on_devices(mesh),
             lines.data(dataset, config, config.train_on_all),
->>>>>>> 0ef15ce098902260a5226f25ac87711d345bb290
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
             f"run directory: {run_dir}",
         ]

@@ -73,9 +73,6 @@ def mesh_of(count: int, config: Config) -> Mesh:
     return Mesh(np.array(devices), UNITS, axis_types=(AxisType.Auto,))
 
 
-<<<<<<< HEAD
-def _fastest(platform: str, available: int, processes: int, config: Config) -> int:
-=======
 def members_mesh(count: int, members: int) -> Mesh:
     """A mesh for so many networks side by side: of `count` of JAX's devices, for 0 of all; no more than networks.
 
@@ -88,8 +85,7 @@ def members_mesh(count: int, members: int) -> Mesh:
     return Mesh(np.array(used), MEMBERS, axis_types=(AxisType.Auto,))
 
 
-def _fastest(platform: str, available: int, config: Config) -> int:
->>>>>>> 0ef15ce098902260a5226f25ac87711d345bb290
+def _fastest(platform: str, available: int, processes: int, config: Config) -> int:
     """As many as divide the hidden units, but one on a CPU: its threads serve a single device better.
 
     Measured on 2 cores (training/README.md): two devices of one core each wait for one another at every step.
