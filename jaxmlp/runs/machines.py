@@ -49,8 +49,8 @@ class _Group:
                 self.inboxes[i].put(message["value"])
                 continue
             self.left[i].set()
-            if not message["all"]:  # this one may come to the same by itself: then it says so
-                threading.Timer(GRACE, self._follow, [message["words"]]).start()
+            if message["after"] is not None:
+                threading.Timer(message["after"], self._follow, [message["words"]]).start()
         self.ended[i].set()
         if not self.left[i].is_set():
             self.left[i].set()
@@ -67,12 +67,15 @@ class _Group:
         with contextlib.suppress(OSError):  # its process has ended, which _listen notices
             link.send({"value": value})
 
-    def leave(self, words: str, everyone: bool) -> None:
-        """Tell the others, and wait for them: process 0, with which JAX's coordinator ends, goes last."""
+    def leave(self, words: str, after: float | None) -> None:
+        """Tell the others, and wait for them: process 0, with which JAX's coordinator ends, goes last.
+
+        They follow `after` so many seconds, or for None by themselves.
+        """
         deadline = time.monotonic() + LEAVING
         for link in self.links:
             with contextlib.suppress(OSError):
-                link.send({"words": words, "all": everyone})
+                link.send({"words": words, "after": after})
         for event in self.ended if self.process == 0 else self.left:
             event.wait(max(deadline - time.monotonic(), 0))
 
@@ -174,7 +177,8 @@ def leave(code: int, words: str = "", everyone: bool = False) -> None:
         return
     if words and not everyone:
         words = words if words.startswith("process ") else f"process {_group.process}: {words}"
-    _group.leave(words, everyone)
+    # Who fails may have company: the others may come to the same by themselves, and then say so.
+    _group.leave(words, None if everyone else 0 if code == LOST else GRACE)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)
@@ -189,7 +193,8 @@ def leaving() -> Iterator[None]:
         if joined():
             last_words()
             if isinstance(error, SystemExit):
-                leave(error.code, "expected to go on, got its end", everyone=error.code == 0)  # type: ignore
+                code = int(error.code or 0)
+                leave(code, "expected to go on, got its end", everyone=code == 0)
             traceback.print_exc()
             leave(1, f"expected no error in the program, got {error!r}")
         raise
