@@ -5,6 +5,7 @@ python -m jaxmlp.train --run_dir=RUN                 goes on with a run, with it
 """
 
 from jaxmlp import commands
+from jaxmlp.commands import target_epsilon
 from jaxmlp.runs import environment, stopping, trainer
 from jaxmlp.training import devices
 
@@ -16,6 +17,9 @@ DEVICES = FLAGS.integer(
     "devices", "divide the hidden units among so many devices (0: what is fastest)", 0, 0, 100_000
 )
 FLAGS.config()
+TARGET_EPSILON = FLAGS.positive(
+    "target_epsilon", "the ε of the whole run, in place of noise_multiplier, which is then found", "privacy"
+)
 
 
 def set_up() -> None:
@@ -25,6 +29,8 @@ def set_up() -> None:
 def main() -> None:
     if CACHE_DIR.value:
         environment.keep_compiled(CACHE_DIR.value)
+    if TARGET_EPSILON.value is not None:
+        target_epsilon.resolve(FLAGS, TARGET_EPSILON.value, DATA_DIR.value)
     config, flagfile = FLAGS.read_config(), FLAGS.flagfile("data_dir", "devices")
     stopping.heed_signals(
         lambda stop: trainer.train(
