@@ -41,7 +41,7 @@ PRIVATELY = ["--clip_norm=0.5", "--delta=0.001", "--batch_size=50", "--hidden=12
 
 @pytest.mark.parametrize(
     ("noise", "sigma", "epsilon"),
-    [("--noise_multiplier=2", "2", "2.038"), ("--target_epsilon=2", r"2.0\d+", "2.000")],
+    [("--noise_multiplier=2", "2", "0.636"), ("--target_epsilon=2", r"1.03\d*", "2.000")],
 )
 def test_a_private_run_says_what_it_tells_before_it_begins_and_after_every_epoch(
     call, few_digits, tmp_path, noise, sigma, epsilon

@@ -25,20 +25,20 @@ from jaxmlp.training.privacy.account import account_of
 from jaxmlp.training.privacy.sampling import Sampling
 from jaxmlp.training.privacy.secret import derived
 
-PIXELS, CLASSES, EXAMPLES = 784, 2, 20
+PIXELS, CLASSES, EXAMPLES = 256, 2, 20
 CANARY = EXAMPLES - 1
 CONFIDENCE = 0.95  # that neither of two one-sided bounds fails
 EPOCHS = 8  # of two steps each
 # At so small a rate the gradients are those of the first parameters, whatever happens.
 CONFIG = Config(
     hidden=4,
-    phi="sigmoid,identity",
+    phi="identity",
     batch_size=10,
     epochs=EPOCHS,
     learning_rate=1e-3,
     clip_norm=1e-3,
-    noise_multiplier=2.0,
-    delta=0.02,
+    noise_multiplier=2.4,
+    delta=0.045,
 )
 
 
@@ -60,7 +60,7 @@ def scores(config: Config, runs: int, present: bool) -> np.ndarray:
     images, labels = map(jnp.asarray, examples())
     params = jax.tree.map(jnp.float32, loop.first_params(config.seed, PIXELS, config.hidden, CLASSES))
     first = State(params, optimizer_of(config).init(params))
-    x, y = images[CANARY:].astype(jnp.float32) / 255, jax.nn.one_hot(labels[CANARY:], CLASSES)
+    x, y = images[CANARY:].astype(jnp.float32) / 255, jax.nn.one_hot(labels[CANARY:], CLASSES, dtype=jnp.float32)
     direction = statistics.clipped_gradient(batch.passes(params, x, y, config.activation), config.clip_norm).W1
     rates = np.full(Sampling.of(config, EXAMPLES, b"").steps, config.learning_rate, np.float32)
 
