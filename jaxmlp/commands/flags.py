@@ -67,6 +67,7 @@ class Flags:
         self._values = absl_flags.FlagValues()  # type: ignore[no-untyped-call]
         self._values.set_gnu_getopt(True)  # a flag may stand after what is no flag
         self._paths: dict[str, PathFlag] = {}
+        self._files: Files = {}
         self._given: frozenset[str] = frozenset()
         self.recipe = "train"  # the name of the recipe or flagfile that was given
 
@@ -129,7 +130,7 @@ class Flags:
         Raises FlagError.
         """
         arguments = [_with_recipe(argument) for argument in _joined(arguments)]
-        _check_flagfiles(arguments)
+        self._files = _read_flagfiles(arguments)
         self.recipe = _recipe(arguments)
         operands = self._parse(arguments)
         self._given = frozenset(name for name in self._values if self._values[name].present)
@@ -144,7 +145,7 @@ class Flags:
         if run_dir and os.path.exists(recorded := Path(run_dir, FLAGS)):  # False for a name too long
             # A command that only looks at a run lacks most of these flags.
             undefined = ",".join([*TOLD, *(f.name for f in fields(Config))])
-            _check_flagfiles([f"--flagfile={recorded}"])
+            self._files |= _read_flagfiles([f"--flagfile={recorded}"])
             self._parse([f"--undefok={undefined}", f"--flagfile={recorded}", *arguments])
         return operands
 
@@ -155,9 +156,9 @@ class Flags:
             with contextlib.redirect_stderr(said):  # absl goes on after a flagfile that includes itself
                 _, *rest = self._values(["", *arguments])
         except absl_flags.IllegalFlagValueError as error:
-            raise FlagError(self._illegal(str(error))) from error
+            raise FlagError(self._illegal(str(error)) + _in_file(str(error), arguments, self._files)) from error
         except absl_flags.Error as error:
-            raise FlagError(str(error)) from error
+            raise FlagError(str(error) + _in_file(str(error), arguments, self._files)) from error
         if said.getvalue():
             raise FlagError(said.getvalue())
         for name, path in self._paths.items():
@@ -230,15 +231,22 @@ def _recipe(arguments: Sequence[str]) -> str:
     return Path(files[-1]).stem if files else "train"
 
 
-def _check_flagfiles(arguments: Sequence[str], seen: frozenset[Path] = frozenset()) -> None:
-    """Raise FlagError on a flagfile, or one that it names, that is not a readable file of text."""
+Files = dict[Path, list[str]]  # flagfiles and their lines
+
+
+def _read_flagfiles(arguments: Sequence[str], known: Files | None = None) -> Files:
+    """The flagfiles among the arguments, those that they name, and what is known.
+
+    Raises FlagError on one that is not a readable file of text.
+    """
+    files = dict(known or {})
     for argument in arguments:
         found = re.fullmatch(r"--?flagfile=(.*)", argument.strip())
         if not found:
             continue
         if not found[1]:
             raise FlagError("--flagfile: expected a path, got nothing")
-        if (path := _expanded("--flagfile", found[1])) in seen:
+        if (path := _expanded("--flagfile", found[1])) in files:
             continue
         try:
             if path.exists() and not path.is_file():  # to open a FIFO waits for a writer
@@ -252,7 +260,20 @@ def _check_flagfiles(arguments: Sequence[str], seen: frozenset[Path] = frozenset
             raise FlagError(f"--flagfile: expected text in UTF-8 without a mark at its beginning, got {path}")
         if any(re.match(r"--?recipe[= ]", line.strip()) for line in lines):
             raise FlagError(f"--recipe: expected on the command line, got it in {path}")
-        _check_flagfiles(lines, seen | {path})
+        files = _read_flagfiles(lines, {**files, path: lines})
+    return files
+
+
+def _in_file(message: str, arguments: Sequence[str], files: Files) -> str:
+    """ ", in FILE" if the flag that absl's message is about stands in a flagfile, and not among the arguments."""
+    named = re.search(r"flag (?:'|--)(\w+)", message)
+
+    def stands_in(lines: Sequence[str]) -> bool:
+        return named is not None and any(re.match(rf"--?(?:no)?{named[1]}\b", line.strip()) for line in lines)
+
+    if stands_in(arguments):
+        return ""
+    return next((f", in {path}" for path, lines in files.items() if stands_in(lines)), "")
 
 
 def _expanded(name: str, text: str) -> Path:

@@ -46,6 +46,9 @@ def flags(**options):
             "--flagfile: expected text in UTF-8, got utf16: 'utf-8' codec can't decode byte 0xff in position 0: "
             "invalid start byte",
         ),
+        ("--flagfile=unknown", "Unknown command line flag 'epoch'. Did you mean: epochs ?, in unknown"),
+        ("--flagfile=deeper", "Unknown command line flag 'epoch'. Did you mean: epochs ?, in unknown"),
+        ("--flagfile=wrong", "--hidden: expected an integer from 1 to 100000, got 'abc', in wrong"),
         ("--epoch=3", "Unknown command line flag 'epoch'. Did you mean: epochs ?"),
         ("epochs=3", "expected flags (--name=value) only, got 'epochs=3'"),
     ],
@@ -55,6 +58,9 @@ def test_a_wrong_flag_is_one_line(tmp_path, monkeypatch, argument, message):
     os.mkfifo("fifo")
     (tmp_path / "utf16").write_text("--epochs=1\n", "utf-16")
     (tmp_path / "nested").write_text("--epochs=1\n--flagfile=utf16\n")
+    (tmp_path / "unknown").write_text("--epoch=3\n")
+    (tmp_path / "deeper").write_text("--flagfile=deeper\n--flagfile=unknown\n")
+    (tmp_path / "wrong").write_text("--hidden=abc\n")
     with pytest.raises(FlagError) as caught:
         flags().parse([argument])
     assert str(caught.value) == message
