@@ -46,9 +46,11 @@ def test_all_commands_in_one_process():
     import jaxmlp.evaluate
     import jaxmlp.predict
     import jaxmlp.report
+    import jaxmlp.sweep
     import jaxmlp.train
 
-    defined = [module.FLAGS for module in (jaxmlp.train, jaxmlp.evaluate, jaxmlp.predict, jaxmlp.report)]
+    modules = jaxmlp.train, jaxmlp.sweep, jaxmlp.evaluate, jaxmlp.predict, jaxmlp.report
+    defined = [module.FLAGS for module in modules]
     assert all("run_dir" in flags.expected for flags in defined)
 
 

@@ -19,9 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture
 def cells(trained_run, monkeypatch):
     """The cells of a row, of runs of 30, 40 and 65 errors in one minute each."""
-    results = [table.Result(errors, 1.0) for errors in (30, 40, 65)]
-    monkeypatch.setattr(table, "trained", lambda recipe, seed, runs: results[seed % 3])
-    monkeypatch.setattr(table, "_run_dir", lambda recipe, seed, runs: trained_run)
+    results = [table.Result(trained_run, errors, 1.0) for errors in (30, 40, 65)]
+    monkeypatch.setattr(table, "trained", lambda recipe, seeds, runs: [results[seed % 3] for seed in seeds])
 
     def cells(name, seeds):
         (row,) = table.chosen([name])
@@ -87,17 +86,20 @@ def small_recipe(few_digits, tmp_path, monkeypatch):
 
 def test_a_recipe_is_trained_once_a_seed(small_recipe, tmp_path):
     small_recipe("--epochs=2")
-    result = table.trained("small", 7, tmp_path)
-    run = tmp_path / "small-7"
-    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert "--seed=7" in (run / "flags.txt").read_text()
-    assert len(epochs) == 2
-    assert result.errors == json.loads((run / "test.json").read_text())["errors"]
-    assert result.minutes == pytest.approx(sum(epoch["seconds"] for epoch in epochs) / 60)
-    assert table.trained("small", 7, tmp_path) == result  # the seconds too: nothing was trained again
+    results = table.trained("small", range(2), tmp_path)
+    assert [result.run_dir.name for result in results] == ["seed=0", "seed=1"]
+    for seed, (run, errors, minutes) in enumerate(results):
+        epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        assert f"--seed={seed}\n" in (run / "flags.txt").read_text()
+        assert len(epochs) == 2
+        assert errors == json.loads((run / "test.json").read_text())["errors"]
+        assert minutes == pytest.approx(sum(epoch["seconds"] for epoch in epochs) / 60)
+    again = table.trained("small", range(1, 3), tmp_path)
+    assert again[0] == results[1]  # the seconds too: it was not trained again
+    assert [result.run_dir.name for result in again] == ["seed=1", "seed=2"]
 
 
 def test_a_training_that_fails_ends_the_table_with_its_code(small_recipe, tmp_path):
     small_recipe("--learning_rate=1e38", "--phi=relu,identity")
     with pytest.raises(SystemExit, match=r"^3$"):
-        table.trained("small", 0, tmp_path)
+        table.trained("small", range(1), tmp_path)

@@ -7,7 +7,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 
 from absl import flags as absl_flags
 
+from jaxmlp.commands import grid
+from jaxmlp.commands.grid import Grid, GridError, ListParser, Values
 from jaxmlp.inputs.view import View
 from jaxmlp.runs.run_directory import FLAGS
 from jaxmlp.training.config import Config
@@ -93,24 +95,34 @@ class Flags:
         """One of the choices, the first unless told otherwise."""
         return self._define(absl_flags.DEFINE_string, name, choices[0], help, " or ".join(choices), choices)
 
-    def config(self) -> None:
-        """A flag for every field of Config, with its default, and --recipe and --flagfile; see `read_config`."""
+    def config(self, lists: bool = False) -> None:
+        """A flag for every field of Config, with its default, and --recipe and --flagfile; see `read_config`.
+
+        With `lists` each takes several values: see `read_grid`.
+        """
         self._define(absl_flags.DEFINE_string, "recipe", None, "the flags of a recipe", " or ".join(recipes()))
         self._describe("flagfile", "flags from a file, one a line", "a path", "run")
         for group, f in _grouped():
-            self._define(
-                _DEFINE[f.type], f.name, f.default, f.metadata["help"], f.metadata["expected"], group=group
-            )
+            of_list = partial(absl_flags.DEFINE, ListParser(f), boolean=f.type is bool)
+            define = of_list if lists else _DEFINE[f.type]
+            self._define(define, f.name, f.default, f.metadata["help"], f.metadata["expected"], group=group)
 
     def read_config(self) -> Config:
         """The Config of these flags. Raises ConfigError."""
         values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
         return Config(**values)
 
+    def read_grid(self) -> Grid:
+        """The networks that flags of lists ask for. Raises FlagError, ConfigError."""
+        try:
+            values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
+            return grid.grid(values)
+        except GridError as error:
+            raise FlagError(str(error)) from error
+
     def flagfile(self, *names: str) -> str:
         """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
-        values = {name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))}
-        return "".join(f"--{name}={value}\n" for name, value in values.items() if value is not None)
+        return as_lines({name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))})
 
     def set(self, name: str, value: Any) -> None:
         """As if the command line had said so."""
@@ -121,7 +133,8 @@ class Flags:
         return name in self._given
 
     def default(self, name: str) -> Any:
-        return self._values[name].default if name in self._values else None
+        default = self._values[name].default if name in self._values else None
+        return default[0] if isinstance(default, Values) else default
 
     def parse(self, arguments: Sequence[str]) -> list[str]:
         """Set the flags from the arguments, and return those that are no flags, without the run directory.
@@ -156,7 +169,9 @@ class Flags:
             with contextlib.redirect_stderr(said):  # absl goes on after a flagfile that includes itself
                 _, *rest = self._values(["", *arguments])
         except absl_flags.IllegalFlagValueError as error:
-            raise FlagError(self._illegal(str(error)) + _in_file(str(error), arguments, self._files)) from error
+            of_list = isinstance(error.__context__, GridError)
+            message = str(error.__context__) if of_list else self._illegal(str(error))
+            raise FlagError(message + _in_file(str(error), arguments, self._files)) from error
         except absl_flags.Error as error:
             raise FlagError(str(error) + _in_file(str(error), arguments, self._files)) from error
         if said.getvalue():
@@ -192,6 +207,11 @@ class Flags:
     def _describe(self, name: str, help: str, expected: str, group: str) -> None:
         self.groups.setdefault(group, []).append(name)
         self.expected[name], self.helps[name] = expected, help
+
+
+def as_lines(values: Mapping[str, Any]) -> str:
+    """These flags, but those without a value, as lines that --flagfile reads."""
+    return "".join(f"--{name}={value}\n" for name, value in values.items() if value is not None)
 
 
 def recipes() -> list[str]:

@@ -28,6 +28,7 @@ FLAGS, CONFIG, METRICS = "flags.txt", "config.json", "metrics.jsonl"
 BEST, TEST, LOCK = "best.npz", "test.json", "lock"
 EXPLORER = "explore.html"
 SECRET = "secret.key"
+SWEEP = "sweep.csv"  # in a folder of many runs: see sweep_directory.py
 CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 
 T = TypeVar("T")
@@ -46,6 +47,8 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         recorded = json.loads((path / CONFIG).read_text())
     except OSError as error:
+        if (path / SWEEP).is_file():
+            raise RunError(f"{path}: expected the directory of one run, got that of a sweep of them") from error
         raise RunError(f"{path}: expected a run directory, got no {CONFIG} ({error.strerror})") from error
     except ValueError as error:
         raise RunError(f"{path / CONFIG}: expected JSON, got {error}") from error

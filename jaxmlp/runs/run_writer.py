@@ -16,6 +16,7 @@ from jaxmlp.runs import checkpoint, files, locking, run_directory
 from jaxmlp.runs.files import FileError
 from jaxmlp.runs.locking import OWNER
 from jaxmlp.runs.run_directory import BEST, CONFIG, FLAGS, LOCK, METRICS, SECRET, TEST, RunError, RunWarning
+from jaxmlp.training import loop
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.epoch import State
 from jaxmlp.training.loop import Metrics
@@ -45,14 +46,21 @@ class RunWriter:
         for other data; warns of an environment in which the bits of the result may differ.
         """
         current = {"config": asdict(config), "data": dict(data), "environment": dict(environment)}
-        recorded = run_directory.read_config(self.path) if (self.path / CONFIG).exists() else None
+        recorded = self.check(config, data)
         if recorded:
-            self._check_config(config, recorded["config"])
-            run_directory.check_data(self.path, data)
             self._compare_environment(environment, recorded["environment"])
         files.replace(self.path / FLAGS, flags.encode())  # the data may lie in another folder now
         if not recorded or current["config"] != recorded["config"]:
             files.replace(self.path / CONFIG, (json.dumps(current, indent=2) + "\n").encode())
+
+    def check(self, config: Config, data: Mapping[str, str]) -> dict[str, Any] | None:
+        """What the directory has been told, None of one that has not; raises as `claim` if that is another run."""
+        if not (self.path / CONFIG).exists():
+            return None
+        recorded = run_directory.read_config(self.path)
+        self._check_config(config, recorded["config"])
+        run_directory.check_data(self.path, data)
+        return recorded
 
     def _check_config(self, config: Config, recorded: Mapping[str, Any]) -> None:
         for name, value in asdict(config).items():
@@ -121,13 +129,19 @@ class RunWriter:
         for old in run_directory.checkpoints(self.path)[KEPT:]:
             old.unlink()
 
-    def tested(self, epochs: int) -> int | None:
-        """The test errors that a run of so many epochs has already counted, if it has."""
+    def tested(self, config: Config) -> dict[str, int] | None:
+        """What run_directory.read_test gives, once the run has ended as the config says: it does nothing more.
+
+        Raises RunError, CheckpointError.
+        """
         try:
             result = run_directory.read_test(self.path)
         except RunError:
             return None
-        return result["errors"] if result and result["epoch"] == epochs else None
+        if result is None or result["epoch"] == config.epochs:
+            return result
+        history = run_directory.history(*run_directory.newest(self.path)) if config.patience else ()
+        return result if len(history) == result["epoch"] and loop.ended(config, history) else None
 
     def save_test(self, epoch: int, errors: int, examples: int) -> None:
         result = {"epoch": epoch, "errors": errors, "examples": examples}

@@ -1,15 +1,13 @@
 """One whole run: load, compile, train, save, print, and at the end read the test set, once."""
 
-import sys
 from pathlib import Path
 
-import jax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
-from jaxmlp.runs import environment, run_writer
+from jaxmlp.runs import environment, lines, run_writer
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training import devices, loop
@@ -44,8 +42,8 @@ def train(
         writer.claim(config, dataset.sha256, environment.describe(mesh), flags)
         print(f"{header}\nrun directory: {run_dir}", flush=True)
         examples = len(dataset.test.labels)
-        if (errors := writer.tested(config.epochs)) is not None:
-            print(f"all {config.epochs} epochs are done\n{_test_line(errors, examples)}", flush=True)
+        if test := writer.tested(config):
+            print(f"all {test['epoch']} epochs are done\n{_test_line(test['errors'], examples)}", flush=True)
             return
         stop.how_to_go_on = f"--run_dir={run_dir} goes on from the last epoch that was saved"
         program = loop.prepare(config, dataset, mesh, writer.secret() if config.private else None)
@@ -57,23 +55,24 @@ def train(
         stop.check(f"stopped before epoch {len(saved.history) + 1}")
         with tqdm(total=config.epochs, initial=len(saved.history), unit="epoch", leave=False, disable=None) as bar:
             bar.set_postfix_str(f"epoch {len(saved.history) + 1} under way")
-            for state, metrics in loop.fit(program, saved.state, len(saved.history)):
+            for state, metrics in loop.fit(program, saved.state, saved.history):
                 saved = Saved(state, (*saved.history, metrics))
                 writer.save(saved, config)
-                _write(bar, _epoch_line(metrics, config.epochs))
+                lines.write(bar, _epoch_line(metrics, config.epochs))
                 bar.set_postfix_str(f"epoch {metrics.epoch + 1} under way", refresh=False)
                 bar.update()
                 stop.check(f"stopped after epoch {metrics.epoch}; --run_dir={run_dir} goes on from there")
+        if loop.out_of_patience(config, saved.history):
+            print(f"the best validation loss is {config.patience} epochs old: no patience for more", flush=True)
         print(_test_line(_test(writer, program, saved, examples), examples), flush=True)
 
 
 def _test(writer: RunWriter, program: Program, saved: Saved, examples: int) -> int:
     """The test errors, counted, unless this run has done so already."""
-    epochs = len(saved.history)
-    errors = writer.tested(epochs)
-    if errors is None:
-        errors = int(program.test(saved.state.params).errors)
-        writer.save_test(epochs, errors, examples)
+    if test := writer.tested(program.config):
+        return test["errors"]
+    errors = int(program.test(saved.state.params).errors)
+    writer.save_test(len(saved.history), errors, examples)
     return errors
 
 
@@ -82,19 +81,13 @@ def _test_line(errors: int, examples: int) -> str:
 
 
 def _header(config: Config, dataset: Dataset, mesh: Mesh) -> str:
-    used = mesh.devices.flatten()
     height, width = dataset.train.images.shape[1:]
-    sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
     return "\n".join(
         [
-            f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}",
-            "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
-            + f" of {height}x{width}"
-            + (", split at random" if dataset.shuffled else "")
-            + "".join(f", seen {words}" for words in config.seen)
-            + (", the validation images trained on too" if config.train_on_all else ""),
+            lines.on_devices(mesh),
+            lines.data(dataset, config, config.train_on_all),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
-            *([_privacy(config, sizes[0])] if config.private else []),
+            *([_privacy(config, len(dataset.train.labels))] if config.private else []),
         ]
     )
 
@@ -118,9 +111,3 @@ def _epoch_line(metrics: Metrics, epochs: int) -> str:
         + f"  {metrics.examples_per_second:>9,.0f} examples/s"
         + (f"  {epsilon_text(metrics.epsilon)}" if metrics.epsilon is not None else "")
     )
-
-
-def _write(bar: "tqdm[object]", line: str) -> None:
-    """A line on standard output that does not tear the bar."""
-    with bar.external_write_mode(file=sys.stdout):
-        print(line, flush=True)

@@ -42,6 +42,9 @@ class Config(View):
     )
     batch_size: int = integer(10, "examples in a batch", 1, 1_000_000, group="training")
     epochs: int = integer(30, "passes over the training data", 0, 1_000_000)
+    patience: int = integer(
+        0, "stop once the best validation loss is so many epochs old; 0 never does", 0, 1_000_000
+    )
     learning_rate: float = positive(3.0, "the learning rate, at its peak if scheduled", group="optimizer")
     schedule: str = choice("constant", "of the learning rate after warm-up", "constant", "cosine")
     warmup_epochs: int = integer(0, "epochs in which the learning rate rises linearly to its peak", 0, 1_000_000)
@@ -172,6 +175,12 @@ class Config(View):
     def view(self) -> View:
         """What the network is shown, alone."""
         return View(**{f.name: getattr(self, f.name) for f in fields(View)})
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that are not defaults, as one writes them."""
+        changed = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+        return [f"--{name}" if value is True else f"--{name}={value}" for name, value in changed.items()]
 
     @property
     def activation(self) -> Phi:

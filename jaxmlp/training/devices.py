@@ -6,9 +6,13 @@ whole. So F1, F2, B2, G1, G3 and G4 are each device's own affair, and F3 needs o
 the (B, C) numbers W2ᵀx1. To divide the batch instead would take a sum of whole gradients, (D + C + 1) K numbers.
 
 Nothing else in training mentions a device: what it writes is right on any mesh, XLA adding that sum.
+
+Many networks side by side (members.py) lie on a mesh of another axis, "members": each of them whole on one device,
+the data whole on all. Nothing is summed, and no device waits for another before all have done an epoch.
 """
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +26,7 @@ from jaxmlp.training.config import Config, ConfigError
 Tree = Any
 Spec: Any = PartitionSpec
 
-UNITS = "units"
+UNITS, MEMBERS = "units", "members"
 
 _constrained: Any = jax.lax.with_sharding_constraint
 
@@ -62,6 +66,18 @@ def mesh_of(count: int, config: Config) -> Mesh:
     return Mesh(np.array(devices[:count]), UNITS, axis_types=(AxisType.Auto,))
 
 
+def members_mesh(count: int, members: int) -> Mesh:
+    """A mesh for so many networks side by side: of `count` of JAX's devices, for 0 of all; no more than networks.
+
+    Raises ConfigError if there are fewer devices.
+    """
+    devices = jax.devices()
+    if count > len(devices):
+        raise ConfigError("devices", f"at most {len(devices)}, which is all there are", count)
+    used = devices[: min(count or len(devices), members)]
+    return Mesh(np.array(used), MEMBERS, axis_types=(AxisType.Auto,))
+
+
 def _fastest(platform: str, available: int, config: Config) -> int:
     """As many as divide the hidden units, but one on a CPU: its threads serve a single device better.
 
@@ -84,18 +100,59 @@ def shardings(tree: Tree, mesh: Mesh) -> Tree:
 
 def place(tree: Tree, mesh: Mesh) -> Tree:
     """The tree, arrays of the host or of devices and keys, as it lies on the mesh."""
+    return jax.tree.map(_placed, tree, shardings(tree, mesh))
 
-    def placed(leaf: Any, sharding: NamedSharding) -> Any:
-        if isinstance(leaf, jax.Array) and leaf.sharding == sharding:
-            return leaf
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(
-                placed(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf)
-            )
-        array = np.asarray(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype))
-        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
-    return jax.tree.map(placed, tree, shardings(tree, mesh))
+def _placed(leaf: Any, sharding: NamedSharding) -> Any:
+    if isinstance(leaf, jax.Array) and leaf.sharding == sharding:
+        return leaf
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = _placed(jax.random.key_data(leaf), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    array = np.asarray(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype))
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+
+def place_members(trees: Sequence[Tree], mesh: Mesh) -> Tree:
+    """The trees of several networks as one, with a leading axis of members, divided among the devices of the mesh.
+
+    There must be as many trees on each device.
+    """
+    sharding = NamedSharding(mesh, Spec(MEMBERS))
+
+    def stacked(*leaves: Any) -> Any:
+        is_key = jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key)
+        return _placed((jnp if is_key else np).stack(leaves), sharding)
+
+    return jax.tree.map(stacked, *trees)
+
+
+def members_of(tree: Tree) -> list[Tree]:
+    """The trees that `place_members` has made one of, as arrays of the host."""
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.array, tree))  # copies: the device's own may be donated
+    return [jax.tree.unflatten(structure, of_member) for of_member in zip(*leaves, strict=True)]
+
+
+def of_each_member(f: Callable[..., Tree], mesh: Mesh) -> Callable[..., Tree]:
+    """Inside jit: f(member, *shared), of one network, made a function of a tree as `place_members` lays it.
+
+    `shared` every device has whole. The networks of one device go through `vmap`; a single one does not, for that
+    would make other, slower products of it.
+    """
+
+    def on_device(members: Tree, *shared: Tree) -> Tree:
+        if jax.tree.leaves(members)[0].shape[0] == 1:
+            alone = f(jax.tree.map(lambda leaf: leaf[0], members), *shared)
+            return jax.tree.map(lambda leaf: leaf[None], alone)
+        return jax.vmap(f, in_axes=(0, *(None for _ in shared)))(members, *shared)
+
+    def on_all(members: Tree, *shared: Tree) -> Tree:
+        in_specs = Spec(MEMBERS), *(WHOLE for _ in shared)
+        return jax.shard_map(on_device, mesh=mesh, in_specs=in_specs, out_specs=Spec(MEMBERS), check_vma=False)(
+            members, *shared
+        )
+
+    return on_all
 
 
 def keep_placed(tree: Tree, mesh: Mesh | None) -> Tree:

@@ -9,7 +9,7 @@ Epochs count from 0 in arguments and from 1 in Metrics, which people read.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import NamedTuple
@@ -80,9 +80,8 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None, secret: 
     dataset = dataset.map_images(config.prepare)
     examples, *size = dataset.train.images.shape
     inputs = size[0] * size[1]
+    optimizer = optimizer_of(config)
     sampling = Sampling.of(config, examples, secret or fresh()) if config.private else None
-    steps = sampling.steps if sampling else -(-examples // config.batch_size)
-    optimizer, schedule = optimizer_of(config), schedule_of(config, steps)
 
     def init() -> State:
         params = devices.place(first_params(config.seed, inputs, config.hidden, dataset.classes), mesh)
@@ -90,13 +89,10 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None, secret: 
         return state
 
     started = time.perf_counter()
-    images, labels = _placed(dataset.train, mesh)
+    images, labels = placed(dataset.train, mesh)
 
     def epoch_input(epoch: int) -> EpochInput:
-        rows, key, private = drawn_privately(sampling, epoch) if sampling else drawn(config.seed, epoch, examples)
-        rates = schedule.learning_rates(np.arange(epoch * steps, (epoch + 1) * steps))
-        made = rows, rates, key, distortion_strength(config, epoch), private
-        return EpochInput(images, labels, *devices.place(made, mesh))
+        return EpochInput(images, labels, *devices.place(of_epoch(config, epoch, examples, sampling), mesh))
 
     first = init()
     tuning = Tuning(mesh, blocked.batches_per_block(config, mesh.devices.flat[0].platform))
@@ -123,38 +119,83 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None, secret: 
     )
 
 
-def fit(program: Program, state: State | None = None, first_epoch: int = 0) -> Iterator[tuple[State, Metrics]]:
+def fit(
+    program: Program, state: State | None = None, history: Sequence[Metrics] = ()
+) -> Iterator[tuple[State, Metrics]]:
     """Train for the epochs that the config still asks for, yielding (state, metrics) after each.
 
-    A yielded state is donated to the next epoch: copy what you keep. Raises Diverged when a loss is not finite.
+    `history` is the record of every epoch before. A yielded state is donated to the next epoch: copy what you keep.
+    Raises Diverged when a loss is not finite.
     """
     state = program.init() if state is None else devices.place(state, program.mesh)
-    for epoch in range(first_epoch, program.config.epochs):
+    history = tuple(history)
+    while not ended(program.config, history):
         started = time.perf_counter()
-        state, seen = program.train(state, epoch)
-        train_loss = float(seen.loss)  # waits for the device
+        state, seen = program.train(state, len(history))
+        seen.loss.block_until_ready()
         seconds = time.perf_counter() - started
         score = program.validate(state.params)
-        errors = int(score.errors)
-        metrics = Metrics(
-            epoch=epoch + 1,
-            train_loss=train_loss,
-            validation_loss=float(score.loss),
-            validation_errors=errors,
-            validation_accuracy=1 - errors / program.validation_examples,
-            examples_per_second=program.examples / seconds,
-            seconds=seconds,
-            noise_scale=_noise_scale(seen),
-            epsilon=program.account.epsilon(epoch + 1) if program.account else None,
-        )
-        if not (isfinite(metrics.train_loss) and isfinite(metrics.validation_loss)):
-            raise Diverged(f"diverged in epoch {metrics.epoch}: the loss is not finite; begin anew at a lower rate")
+        metrics = measured(len(history), seen, score, seconds, program.examples, program.validation_examples)
+        if program.account:
+            metrics = metrics._replace(epsilon=program.account.epsilon(metrics.epoch))
+        history = (*history, metrics)
         yield state, metrics
+
+
+def ended(config: Config, history: Sequence[Metrics]) -> bool:
+    """Whether a run with the record `history` trains no more: its epochs are done, or its patience is at an end."""
+    return len(history) >= config.epochs or out_of_patience(config, history)
+
+
+def out_of_patience(config: Config, history: Sequence[Metrics]) -> bool:
+    """Whether the best validation loss, the first of equal ones, is `config.patience` epochs old."""
+    if not (config.patience and history):
+        return False
+    best = min(history, key=lambda metrics: metrics.validation_loss)
+    return history[-1].epoch - best.epoch >= config.patience
+
+
+def measured(
+    epoch: int, seen: Seen, score: Score, seconds: float, examples: int, validation_examples: int
+) -> Metrics:
+    """The record of epoch number `epoch`, of what it saw and how it scored. Raises Diverged."""
+    errors = int(score.errors)
+    metrics = Metrics(
+        epoch=epoch + 1,
+        train_loss=float(seen.loss),
+        validation_loss=float(score.loss),
+        validation_errors=errors,
+        validation_accuracy=1 - errors / validation_examples,
+        examples_per_second=examples / seconds,
+        seconds=seconds,
+        noise_scale=_noise_scale(seen),
+    )
+    if not (isfinite(metrics.train_loss) and isfinite(metrics.validation_loss)):
+        raise Diverged(f"diverged in epoch {metrics.epoch}: the loss is not finite; begin anew at a lower rate")
+    return metrics
 
 
 def _noise_scale(seen: Seen) -> float | None:
     ratio = float("nan") if seen.noise is None else float(seen.noise.ratio)
     return ratio if isfinite(ratio) else None
+
+
+def of_epoch(
+    config: Config, epoch: int, examples: int, sampling: Sampling | None = None
+) -> tuple[np.ndarray, np.ndarray, jax.Array, np.float32, Private | None]:
+    """What an EpochInput says beside the data: rows (n,), learning rates (steps,), key and strength, scalars.
+
+    With a `sampling`, of a private run, rows are (steps, padded), and there is a Private.
+    """
+    steps = sampling.steps if sampling else -(-examples // config.batch_size)
+    rows, key, private = drawn_privately(sampling, epoch) if sampling else drawn(config.seed, epoch, examples)
+    return (
+        rows,
+        schedule_of(config, steps).learning_rates(np.arange(epoch * steps, (epoch + 1) * steps)),
+        key,
+        distortion_strength(config, epoch),
+        private,
+    )
 
 
 # What is random is a function of the seed and the epoch alone; in private training of the secret and the epoch, the
@@ -200,12 +241,12 @@ def _threefry(words: np.ndarray) -> jax.Array:
 
 
 def _scorer(split: Split, config: Config, mesh: Mesh) -> Callable[[Params], Score]:
-    images, labels = _placed(split, mesh)
+    images, labels = placed(split, mesh)
     size = split.images.shape[1:]
     return lambda params: evaluate(params, images, labels, phi=config.activation, view=config.view, size=size)
 
 
-def _placed(split: Split, mesh: Mesh) -> tuple[jax.Array, jax.Array]:
-    """Its images, flat, and its labels."""
+def placed(split: Split, mesh: Mesh) -> tuple[jax.Array, jax.Array]:
+    """Its images, (n, D), and its labels, (n,), on the mesh."""
     images, labels = devices.place((split.images.reshape(len(split.labels), -1), split.labels), mesh)
     return images, labels

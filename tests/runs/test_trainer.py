@@ -448,6 +448,33 @@ def test_a_finished_run_says_so_without_compiling(whole, few_digits, capsys, mon
     ]
 
 
+def test_patience_ends_a_run_at_the_same_epoch_however_often_it_stops(few_digits, tmp_path, capsys):
+    config = dataclasses.replace(CONFIG, epochs=20, learning_rate=30.0, patience=2)
+    train(tmp_path / "whole", few_digits, config)
+    assert (
+        "\nthe best validation loss is 2 epochs old: no patience for more\ntest errors: " in capsys.readouterr().out
+    )
+    history = read_run(tmp_path / "whole").history
+    assert min(history, key=lambda metrics: metrics.validation_loss).epoch == len(history) - 2 < 18
+    assert run_directory.read_test(tmp_path / "whole")["epoch"] == len(history)
+    for _ in history:
+        with pytest.raises(Stopped):
+            train(tmp_path / "pieces", few_digits, config, AfterOne())
+    train(tmp_path / "pieces", few_digits, config)
+    assert_same(tmp_path / "whole", tmp_path / "pieces")
+    with pytest.raises(ConfigError, match=r"^patience: expected 2, with which .* was begun, got 3"):
+        train(tmp_path / "whole", few_digits, dataclasses.replace(config, patience=3))
+
+
+def test_a_run_that_patience_has_ended_says_so_without_compiling(few_digits, tmp_path, capsys, monkeypatch):
+    config = dataclasses.replace(CONFIG, epochs=20, learning_rate=30.0, patience=1)
+    train(tmp_path / "run", few_digits, config)
+    monkeypatch.setattr(trainer.loop, "prepare", lambda *arguments: pytest.fail("it was compiled"))
+    train(tmp_path / "run", few_digits, config)
+    done = run_directory.read_test(tmp_path / "run")["epoch"]
+    assert f"all {done} epochs are done\n" in capsys.readouterr().out
+
+
 def test_the_best_network_is_the_one_that_its_record_says(whole, few_digits):
     """What is saved as the best makes the validation errors, and the loss, of its own last row, and the fewest."""
     arrays = checkpoint.load(whole / "best.npz")

@@ -16,6 +16,7 @@ from jaxmlp.training.config import Config, ConfigError
         "phi": ("", "Sigmoid", "relu,", "relu,relu,relu", "sigmoid # best"),
         "batch_size": (0, -10),
         "epochs": (-1, 2.0),
+        "patience": (-1, 1.5),
         "learning_rate": (0.0, -3.0, float("nan"), float("inf"), "3"),
         "schedule": ("", "linear"),
         "warmup_epochs": (-1, 31),

@@ -37,6 +37,36 @@ def test_one_record_an_epoch(program):
         assert m.examples_per_second == pytest.approx(500 / m.seconds)
 
 
+def record(epoch, loss):
+    return loop.Metrics(epoch, 0.1, loss, 5, 0.95, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("patience", "losses", "expected"),
+    [
+        (0, [3.0, 4.0, 5.0, 6.0], False),
+        (2, [], False),
+        (2, [3.0, 4.0], False),
+        (2, [3.0, 4.0, 5.0], True),
+        (2, [3.0, 3.0, 3.0], True),  # no better is no better
+        (2, [3.0, 4.0, 2.0, 4.0], False),
+        (1, [3.0, 2.0, 2.5], True),
+    ],
+)
+def test_patience_is_at_an_end_when_the_best_loss_is_so_old(patience, losses, expected):
+    history = [record(epoch, loss) for epoch, loss in enumerate(losses, 1)]
+    assert loop.out_of_patience(Config(patience=patience), history) == expected
+    assert loop.ended(Config(patience=patience), history) == expected
+
+
+def test_a_run_without_patience_for_more_ends(dataset):
+    """At this rate it swings, and is never better than after its first epochs."""
+    config = Config(hidden=8, epochs=20, batch_size=7, learning_rate=30.0, patience=2)
+    records = [metrics for _, metrics in loop.fit(loop.prepare(config, dataset))]
+    best = min(range(len(records)), key=lambda i: records[i].validation_loss)
+    assert len(records) == best + 1 + 2 < 20
+
+
 def test_the_record_is_of_the_state_beside_it(program, dataset):
     state, metrics = next(loop.fit(program))
     x = dataset.validation.images.reshape(100, -1) / 255
@@ -49,8 +79,8 @@ def test_the_record_is_of_the_state_beside_it(program, dataset):
 
 def test_a_run_continued_from_its_state_is_the_same_run(program):
     *_, (whole, _) = loop.fit(program)
-    first, _ = next(loop.fit(program))
-    *_, (continued, metrics) = loop.fit(program, first, first_epoch=1)
+    first, record = next(loop.fit(program))
+    *_, (continued, metrics) = loop.fit(program, first, [record])
     assert metrics.epoch == 3
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), whole, continued))
 
