@@ -6,6 +6,7 @@ srun python -m jaxmlp.train --distributed            one run of several processe
 """
 
 from jaxmlp import commands
+from jaxmlp.commands import target_epsilon
 from jaxmlp.commands.machine_flags import MachineFlags
 from jaxmlp.runs import environment, stopping, trainer
 from jaxmlp.training import devices
@@ -23,6 +24,9 @@ DEVICES = FLAGS.integer(
 )
 MACHINES = MachineFlags(FLAGS)
 FLAGS.config()
+TARGET_EPSILON = FLAGS.positive(
+    "target_epsilon", "the ε of the whole run, in place of noise_multiplier, which is then found", "privacy"
+)
 
 
 def set_up() -> None:
@@ -33,6 +37,8 @@ def set_up() -> None:
 def main() -> None:
     if CACHE_DIR.value:
         environment.keep_compiled(CACHE_DIR.value)
+    if TARGET_EPSILON.value is not None:
+        target_epsilon.resolve(FLAGS, TARGET_EPSILON.value, DATA_DIR.value)
     config, flagfile = FLAGS.read_config(), FLAGS.flagfile("data_dir", "devices")
     stopping.heed_signals(
         lambda stop: trainer.train(

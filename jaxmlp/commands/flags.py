@@ -90,6 +90,10 @@ class Flags:
         define = partial(absl_flags.DEFINE_integer, lower_bound=low, upper_bound=high)
         return self._define(define, name, default, help, expected)
 
+    def positive(self, name: str, help: str, group: str) -> Any:
+        """A finite number > 0, None where it is not set."""
+        return self._define(absl_flags.DEFINE_float, name, None, help, "a finite number > 0", group=group)
+
     def choice(self, name: str, help: str, choices: Sequence[str]) -> Any:
         """One of the choices, the first unless told otherwise."""
         return self._define(absl_flags.DEFINE_string, name, choices[0], help, " or ".join(choices), choices)
@@ -122,6 +126,10 @@ class Flags:
     def flagfile(self, *names: str) -> str:
         """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
         return as_lines({name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))})
+
+    def set(self, name: str, value: Any) -> None:
+        """As if the command line had said so."""
+        self._values[name].value = value
 
     def given(self, name: str) -> bool:
         """Whether the flag stood on the command line, and not in the flags of its run directory alone."""

@@ -18,11 +18,12 @@ import numpy as np
 from jaxmlp.runs import checkpoint, files, locking, machines, run_directory
 from jaxmlp.runs.files import FileError
 from jaxmlp.runs.locking import OWNER
-from jaxmlp.runs.run_directory import BEST, CONFIG, FLAGS, LOCK, METRICS, TEST, RunError, RunWarning
+from jaxmlp.runs.run_directory import BEST, CONFIG, FLAGS, LOCK, METRICS, SECRET, TEST, RunError, RunWarning
 from jaxmlp.training import devices, loop
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.epoch import State
 from jaxmlp.training.loop import Metrics
+from jaxmlp.training.privacy import secret
 
 KEPT = 2  # checkpoints, the best apart: if the last is damaged the one before it serves
 
@@ -102,6 +103,25 @@ class RunWriter:
         _, saved = found
         files.replace(self.path / METRICS, "".join(map(_row, saved.history)).encode())
         return saved
+
+    def secret(self) -> bytes:
+        """That of a private run, drawn at its beginning. Raises RunError if it is lost once an epoch was saved."""
+        return bytes.fromhex(self._secret())
+
+    @machines.led
+    def _secret(self) -> str:
+        path = self.path / SECRET
+        try:
+            found = path.read_bytes() if path.exists() else b""
+        except OSError as error:
+            raise RunError(f"{path}: expected the run's secret, got {error.strerror}") from error
+        if len(found) == secret.BYTES:
+            return found.hex()
+        if found or run_directory.checkpoints(self.path):
+            got = f"{len(found)} bytes" if found else "no such file"
+            raise RunError(f"{path}: expected the {secret.BYTES} bytes that the run draws from, got {got}")
+        files.replace(path, drawn := secret.fresh(), mode=0o600)
+        return drawn.hex()
 
     def save(self, saved: Saved, config: Config) -> None:
         """Save the state after an epoch, then its row. When this returns, a crash loses neither."""
@@ -213,7 +233,7 @@ def _check_ours(path: Path) -> None:
 def _temporary(name: str) -> bool:
     """Whether this is what is left of one of our files that was being written."""
     final = name.removesuffix(files.TEMPORARY)
-    ours = final in (FLAGS, CONFIG, METRICS, BEST, TEST) or run_directory.CHECKPOINT.fullmatch(final)
+    ours = final in (FLAGS, CONFIG, METRICS, BEST, TEST, SECRET) or run_directory.CHECKPOINT.fullmatch(final)
     return final != name and bool(ours)
 
 

@@ -14,6 +14,7 @@ from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training import devices, loop
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics, Program
+from jaxmlp.training.privacy.account import account_of, epsilon_text
 
 
 def train(
@@ -38,16 +39,17 @@ def train(
     machines.check_same({"number of devices": jax.local_device_count(), **digests})
     config.check_data(dataset.train.images.shape)
     mesh = devices.mesh_of(device_count, config)
+    header = _header(config, dataset, mesh)
     run_dir = run_dir or run_writer.fresh(recipe)
     with run_writer.opened(run_dir) as writer:
         writer.claim(config, dataset.sha256, environment.describe(mesh), flags)
-        print(_header(config, dataset, run_dir, mesh), flush=True)
+        print(f"{header}\nrun directory: {run_dir}", flush=True)
         examples = len(dataset.test.labels)
         if test := writer.tested(config):
             print(f"all {test['epoch']} epochs are done\n{_test_line(test['errors'], examples)}", flush=True)
             return
         stop.how_to_go_on = f"--run_dir={run_dir} goes on from the last epoch that was saved"
-        program = loop.prepare(config, dataset, mesh)
+        program = loop.prepare(config, dataset, mesh, writer.secret() if config.private else None)
         print(f"compiled in {program.compile_seconds:.1f} s", flush=True)
         first = program.init()
         saved = writer.resume(first) or Saved(first, ())
@@ -87,15 +89,24 @@ def _test_line(errors: int, examples: int) -> str:
     return f"test errors: {errors} of {examples:,} ({1 - errors / examples:.2%} accuracy)"
 
 
-def _header(config: Config, dataset: Dataset, run_dir: Path, mesh: Mesh) -> str:
+def _header(config: Config, dataset: Dataset, mesh: Mesh) -> str:
     height, width = dataset.train.images.shape[1:]
     return "\n".join(
         [
             lines.on_devices(mesh),
             lines.data(dataset, config, config.train_on_all),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
-            f"run directory: {run_dir}",
+            *([_privacy(config, len(dataset.train.labels))] if config.private else []),
         ]
+    )
+
+
+def _privacy(config: Config, examples: int) -> str:
+    account = account_of(config, examples)
+    return (
+        f"privacy: {epsilon_text(account.epsilon(config.epochs))} in the end, δ {config.delta:g}, "
+        f"noise multiplier {config.noise_multiplier:g}, clip norm {config.clip_norm:g}, "
+        f"sampling rate {account.sampling_rate:.4g}"
     )
 
 
@@ -107,4 +118,5 @@ def _epoch_line(metrics: Metrics, epochs: int) -> str:
         f"  validation accuracy {metrics.validation_accuracy:.2%}"
         + (f"  noise scale {metrics.noise_scale:.1f}" if metrics.noise_scale is not None else "")
         + f"  {metrics.examples_per_second:>9,.0f} examples/s"
+        + (f"  {epsilon_text(metrics.epsilon)}" if metrics.epsilon is not None else "")
     )
