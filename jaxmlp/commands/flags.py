@@ -82,10 +82,17 @@ class Flags:
     def switch(self, name: str, help: str) -> Any:
         return self._define(absl_flags.DEFINE_bool, name, False, help, "true or false")
 
-    def integer(self, name: str, help: str, default: int, low: int, high: int) -> Any:
+    def text(self, name: str, help: str, expected: str) -> Any:
+        return self._define(absl_flags.DEFINE_string, name, None, help, expected)
+
+    def integer(self, name: str, help: str, default: int | None, low: int, high: int) -> Any:
         expected = f"an integer from {low} to {high}"
         define = partial(absl_flags.DEFINE_integer, lower_bound=low, upper_bound=high)
         return self._define(define, name, default, help, expected)
+
+    def positive(self, name: str, help: str, group: str) -> Any:
+        """A finite number > 0, None where it is not set."""
+        return self._define(absl_flags.DEFINE_float, name, None, help, "a finite number > 0", group=group)
 
     def choice(self, name: str, help: str, choices: Sequence[str]) -> Any:
         """One of the choices, the first unless told otherwise."""
@@ -120,9 +127,23 @@ class Flags:
         """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
         return as_lines({name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))})
 
+    def set(self, name: str, value: Any) -> None:
+        """As if the command line had said so."""
+        self._values[name].value = value
+
     def given(self, name: str) -> bool:
         """Whether the flag stood on the command line, and not in the flags of its run directory alone."""
         return name in self._given
+
+    def given_values(self, *names: str) -> dict[str, Any]:
+        """The values, by --name, of those flags of Config and of the others named that the command line gave."""
+        known = (*names, *(f.name for f in fields(Config)))
+        return {f"--{name}": self._values[name].value for name in known if self.given(name)}
+
+    def take(self, flagfile: str, own: Sequence[str]) -> None:
+        """Let every flag be as this text of `flagfile` has it, but for those of the command line named in `own`."""
+        kept = [f"--{name}={self._values[name].value}" for name in own if self.given(name)]
+        self._parse([*flagfile.splitlines(), *kept])
 
     def default(self, name: str) -> Any:
         default = self._values[name].default if name in self._values else None

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inspection.markup import Content, tag
 from jaxmlp.runs.run import Run
+from jaxmlp.training.privacy.account import epsilon_text
 
 COMMIT = 10  # digits of a revision, in a line of prose
 TRAINED_ON = "the validation images were trained on too, and say nothing about new ones"
@@ -40,6 +41,15 @@ def test_errors(run: Run) -> str:
     return counted if run.tested else f"{counted}, not counted since"
 
 
+def privacy(run: Run) -> str:
+    """What the parameters tell of an example, of a private run."""
+    last = run.history[-1]
+    return (
+        f"({epsilon_text(last.epsilon or 0)}, δ {run.config.delta:g}) of the parameters after {last.epoch} epochs, "
+        "for one training example more or less"
+    )
+
+
 def facts(run: Run, dataset: Dataset, data_dir: Path | None) -> list[tuple[str, Content]]:
     """(name, value) of each. The run was trained on `dataset`, of the folder `data_dir` or MNIST."""
     last, flags = run.history[-1], run.config.flags
@@ -67,6 +77,7 @@ def facts(run: Run, dataset: Dataset, data_dir: Path | None) -> list[tuple[str, 
             "training",
             f"{last.epoch} of {run.config.epochs} epochs in {duration(_seconds(run))}, {rate:,.0f} examples/s",
         ),
+        *([("privacy", privacy(run))] if last.epsilon is not None else []),
         *([("note", TRAINED_ON)] if run.config.train_on_all else []),
         *_circumstances(run),
     ]

@@ -6,6 +6,7 @@ metrics.jsonl           one row an epoch
 checkpoint-000012.npz   after epoch 12, and the one before it
 best.npz                after the epoch with the fewest validation errors
 test.json               the test errors, once the run is done
+secret.key              of a private run: what its batches and its noise are drawn from
 explore.html            the page of python -m jaxmlp.explore, if it was asked for
 lock                    held by the process that writes
 """
@@ -26,6 +27,7 @@ from jaxmlp.training.loop import Metrics
 FLAGS, CONFIG, METRICS = "flags.txt", "config.json", "metrics.jsonl"
 BEST, TEST, LOCK = "best.npz", "test.json", "lock"
 EXPLORER = "explore.html"
+SECRET = "secret.key"
 SWEEP = "sweep.csv"  # in a folder of many runs: see sweep_directory.py
 CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 

@@ -18,7 +18,7 @@ from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.runs.sweep_directory import Result
 from jaxmlp.training import devices, loop, members
-from jaxmlp.training.config import Config
+from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.loop import Diverged
 from jaxmlp.training.members import Group, Member, Step
 
@@ -49,6 +49,8 @@ def sweep(
         for all_images in {config.train_on_all for config in told.members.values()}
     }
     for config in told.members.values():
+        if config.private:  # to choose among networks of the same examples would need an account of its own
+            raise ConfigError("noise_multiplier", "0 in a sweep", config.noise_multiplier)
         config.check_data(loaded[config.train_on_all].train.images.shape)
     mesh = devices.members_mesh(device_count, len(told.members))
     run_dir = run_dir or run_writer.fresh(recipe)

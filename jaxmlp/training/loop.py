@@ -24,8 +24,12 @@ from jaxmlp.network import Params
 from jaxmlp.training import blocked, devices
 from jaxmlp.training.augmentation import distortion_strength
 from jaxmlp.training.config import Config
-from jaxmlp.training.epoch import EpochInput, Seen, State, Tuning, train_epoch
+from jaxmlp.training.epoch import EpochInput, Private, Seen, State, Tuning, train_epoch
 from jaxmlp.training.optimizers import optimizer_of, schedule_of
+from jaxmlp.training.privacy import noise
+from jaxmlp.training.privacy.account import Account, account_of
+from jaxmlp.training.privacy.sampling import Sampling
+from jaxmlp.training.privacy.secret import derived, fresh
 from jaxmlp.training.validation import Score, evaluate
 
 
@@ -45,6 +49,7 @@ class Metrics(NamedTuple):
     seconds: float  # training only
     # tr Σ / ‖G‖², each the mean over the epoch's whole batches, if asked for; none where ‖G‖² is 0 or not a number
     noise_scale: float | None = None
+    epsilon: float | None = None  # of the parameters so far, at the config's δ, if training is private
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,15 @@ class Program:
     examples: int  # trained on in an epoch
     validation_examples: int
     compile_seconds: float
+    account: Account | None  # of a private run
 
 
-def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None) -> Program:
+def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None, secret: bytes | None = None) -> Program:
     """Put the data, prepared as `config` says, on the mesh and compile the epoch and the evaluations.
 
-    Without a mesh (of devices.mesh_of) they go to JAX's first device. Raises ConfigError if the training images are
-    too few for a batch, or cannot be shown as it says.
+    Without a mesh (of devices.mesh_of) they go to JAX's first device. `secret` (of privacy/secret.py) is for a
+    private run, which without one takes a fresh one, and cannot be repeated. Raises ConfigError if the training
+    images are too few for a batch, or cannot be shown as it says.
     """
     config.check_data(dataset.train.images.shape)
     mesh = mesh or devices.mesh_of(1, config)
@@ -74,6 +81,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None) -> Progr
     examples, *size = dataset.train.images.shape
     inputs = size[0] * size[1]
     optimizer = optimizer_of(config)
+    sampling = Sampling.of(config, examples, secret or fresh()) if config.private else None
 
     def init() -> State:
         params = devices.place(first_params(config.seed, inputs, config.hidden, dataset.classes), mesh)
@@ -84,7 +92,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None) -> Progr
     images, labels = placed(dataset.train, mesh)
 
     def epoch_input(epoch: int) -> EpochInput:
-        return EpochInput(images, labels, *devices.place(of_epoch(config, epoch, examples), mesh))
+        return EpochInput(images, labels, *devices.place(of_epoch(config, epoch, examples, sampling), mesh))
 
     first = init()
     tuning = Tuning(mesh, blocked.batches_per_block(config, mesh.devices.flat[0].platform))
@@ -98,7 +106,16 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None) -> Progr
         return result
 
     return Program(
-        config, mesh, init, train, validate, test, examples, len(dataset.validation.labels), compile_seconds
+        config,
+        mesh,
+        init,
+        train,
+        validate,
+        test,
+        examples,
+        len(dataset.validation.labels),
+        compile_seconds,
+        account_of(config, examples) if config.private else None,
     )
 
 
@@ -119,6 +136,8 @@ def fit(
         seconds = time.perf_counter() - started
         score = program.validate(state.params)
         metrics = measured(len(history), seen, score, seconds, program.examples, program.validation_examples)
+        if program.account:
+            metrics = metrics._replace(epsilon=program.account.epsilon(metrics.epoch))
         history = (*history, metrics)
         yield state, metrics
 
@@ -161,25 +180,49 @@ def _noise_scale(seen: Seen) -> float | None:
     return ratio if isfinite(ratio) else None
 
 
-def of_epoch(config: Config, epoch: int, examples: int) -> tuple[np.ndarray, np.ndarray, jax.Array, np.float32]:
-    """What an EpochInput says beside the data: rows (n,), learning rates (steps,), key and strength, scalars."""
-    steps = -(-examples // config.batch_size)
+def of_epoch(
+    config: Config, epoch: int, examples: int, sampling: Sampling | None = None
+) -> tuple[np.ndarray, np.ndarray, jax.Array, np.float32, Private | None]:
+    """What an EpochInput says beside the data: rows (n,), learning rates (steps,), key and strength, scalars.
+
+    With a `sampling`, of a private run, rows are (steps, padded), and there is a Private.
+    """
+    steps = sampling.steps if sampling else -(-examples // config.batch_size)
+    rows, key, private = drawn_privately(sampling, epoch) if sampling else drawn(config.seed, epoch, examples)
     return (
-        order(config.seed, epoch, examples),
+        rows,
         schedule_of(config, steps).learning_rates(np.arange(epoch * steps, (epoch + 1) * steps)),
-        noise_key(config.seed, epoch),
+        key,
         distortion_strength(config, epoch),
+        private,
     )
 
 
-# What is random is a function of the seed and the epoch alone. The first parameters and the orders are drawn on the
-# host: XLA takes longer to compile its generator than NumPy to draw them, and it shuffles by sorting.
+# What is random is a function of the seed and the epoch alone; in private training of the secret and the epoch, the
+# first parameters apart. These and the orders are drawn on the host: XLA takes longer to compile its generator than
+# NumPy to draw them, and it shuffles by sorting.
 
 
 def first_params(seed: int, inputs: int, hidden: int, outputs: int) -> Params:
     """The first parameters, distributed as those of `network.init`."""
     normal = np.random.default_rng([seed, 0]).standard_normal
     return network.scaled(normal((inputs, hidden)), normal((hidden, outputs)))
+
+
+Drawn = tuple[np.ndarray, jax.Array, Private | None]  # rows, key and private of an EpochInput
+
+
+def drawn(seed: int, epoch: int, examples: int) -> Drawn:
+    """What is random in an epoch."""
+    return order(seed, epoch, examples), noise_key(seed, epoch), None
+
+
+def drawn_privately(sampling: Sampling, epoch: int) -> Drawn:
+    """What is random in a private epoch."""
+    secret = sampling.secret
+    rows, mask = sampling.batches(epoch)
+    key = np.frombuffer(derived(secret, "augmentation", epoch, size=8), np.uint32)
+    return rows, _threefry(key), Private(mask, noise.keys(secret, epoch, sampling.steps))
 
 
 def order(seed: int, epoch: int, n: int) -> np.ndarray:
@@ -189,9 +232,11 @@ def order(seed: int, epoch: int, n: int) -> np.ndarray:
 
 def noise_key(seed: int, epoch: int) -> jax.Array:
     """The key, a scalar, of the epoch's distortions, mixtures and dropout."""
-    key: jax.Array = jax.random.wrap_key_data(
-        jax.device_put(np.array([seed, epoch], np.uint32)), impl="threefry2x32"
-    )
+    return _threefry(np.array([seed, epoch], np.uint32))
+
+
+def _threefry(words: np.ndarray) -> jax.Array:
+    key: jax.Array = jax.random.wrap_key_data(jax.device_put(words), impl="threefry2x32")
     return key
 
 

@@ -249,3 +249,10 @@ def test_no_epochs_are_a_test_alone(few_digits, tmp_path, capsys):
     sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, epochs=0)}, ())
     assert "1/1  seed=0: no epochs, " in capsys.readouterr().out
     sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, epochs=0)}, ())
+
+
+def test_a_private_network_is_refused_and_leaves_nothing(few_digits, tmp_path):
+    members = {"seed=0": replace(BASE, noise_multiplier=2.0, clip_norm=1.0, delta=1e-3)}
+    with pytest.raises(ConfigError, match=r"^noise_multiplier: expected 0 in a sweep, got 2\.0$"):
+        sweep(tmp_path / "sweep", few_digits, members, ("seed",))
+    assert not (tmp_path / "sweep").exists()

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,9 +21,13 @@ from jaxmlp.runs.run import read_run
 from jaxmlp.runs.run_directory import RunError, RunWarning
 from jaxmlp.runs.stopping import Stopped, StopRequest
 from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.privacy.account import account_of
 
 CONFIG = Config(hidden=6, epochs=3, batch_size=7, phi="tanh,sigmoid", learning_rate=0.5)
 FLAGS = "--hidden=6\n"
+
+
+PRIVATE = {"noise_multiplier": 2.0, "clip_norm": 0.5, "delta": 1e-3, "batch_size": 50, "momentum": 0.5}
 
 
 class AtOnce(StopRequest):
@@ -47,6 +53,11 @@ def left_by(path):
         saved["history"] = timeless(json.loads(saved["history"].tobytes()))
     rows = timeless(map(json.loads, (path / "metrics.jsonl").read_text().splitlines()))
     return arrays, rows, (path / "test.json").read_text()
+
+
+def same_secret(monkeypatch):
+    """One for all private runs, which draw a fresh one each."""
+    monkeypatch.setattr(run_writer.secret, "fresh", lambda: bytes(range(32)))
 
 
 def timeless(rows):
@@ -96,11 +107,13 @@ def untested(copy):
             "deskew": True,
             "edges": True,
         },
+        PRIVATE,
     ],
     ids=str,
 )
-def test_a_run_stopped_at_every_epoch_ends_with_the_same_bits(few_digits, tmp_path, options):
+def test_a_run_stopped_at_every_epoch_ends_with_the_same_bits(few_digits, tmp_path, monkeypatch, options):
     config = Config(**{**vars(CONFIG), **options})
+    same_secret(monkeypatch)
     train(tmp_path / "whole", few_digits, config)
     for epoch in (1, 2, 3):
         with pytest.raises(Stopped, match=f"stopped after epoch {epoch}"):
@@ -244,6 +257,55 @@ def test_a_run_older_than_a_flag_goes_on_with_its_default(whole, untested, few_d
     np.testing.assert_equal(left_by(untested)[1:], left_by(whole)[1:])
     last = "checkpoint-000003.npz"
     np.testing.assert_equal(left_by(untested)[0][last], left_by(whole)[0][last])
+
+
+@pytest.fixture
+def private(few_digits, tmp_path):
+    """A private run that was stopped after its first epoch."""
+    path, config = tmp_path / "private", Config(**{**vars(CONFIG), **PRIVATE})
+    with pytest.raises(Stopped):
+        train(path, few_digits, config, AfterOne())
+    return path, config
+
+
+def test_a_private_run_keeps_its_secret_to_its_owner_and_out_of_its_other_files(private):
+    path, _ = private
+    file = path / "secret.key"
+    assert stat.filemode(file.stat().st_mode) == "-rw-------"
+    secret = file.read_bytes()
+    assert len(secret) == 32
+    for other in path.iterdir():
+        content = other.read_bytes()
+        assert other == file or not (secret in content or secret.hex().encode() in content)
+    (row,) = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
+    assert row["epsilon"] == account_of(Config(**{**vars(CONFIG), **PRIVATE}), 500).epsilon(1)
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"short")])
+def test_without_its_secret_a_private_run_does_not_go_on(private, few_digits, damage):
+    path, config = private
+    damage(path / "secret.key")
+    before = {file.name: file.read_bytes() for file in path.glob("*.npz")}
+    expected = r"secret\.key: expected the 32 bytes that the run draws from, got (no such file|5 bytes)$"
+    with pytest.raises(RunError, match=expected):
+        train(path, few_digits, config)
+    assert {file.name: file.read_bytes() for file in path.glob("*.npz")} == before
+
+
+def test_killed_before_it_had_a_secret_a_private_run_begins(few_digits, tmp_path):
+    path, config = tmp_path / "run", Config(**{**vars(CONFIG), **PRIVATE})
+    with pytest.raises(Stopped):
+        train(path, few_digits, config, AtOnce())
+    (path / "secret.key").rename(path / "secret.key.tmp")
+    train(path, few_digits, config)
+    assert not (path / "secret.key.tmp").exists()
+
+
+@pytest.mark.parametrize("epochs", [2, 4])
+def test_another_number_of_epochs_is_another_account(private, few_digits, epochs):
+    path, config = private
+    with pytest.raises(ConfigError, match=f"^epochs: expected 3, with which {path} was begun, got {epochs}"):
+        train(path, few_digits, replace(config, epochs=epochs))
 
 
 def test_fewer_epochs_are_refused(copy, few_digits):

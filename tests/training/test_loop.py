@@ -1,6 +1,9 @@
 """The loop offered to code: one (state, metrics) an epoch, resumable, and stopped by a loss that is not finite."""
 
+from dataclasses import replace
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,7 +12,8 @@ from jaxmlp.data import datasets
 from jaxmlp.inputs.view import View
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config, ConfigError
-from jaxmlp.training.epoch import Tuning
+from jaxmlp.training.epoch import State, Tuning
+from jaxmlp.training.privacy.account import account_of
 
 CONFIG = Config(hidden=8, epochs=3, batch_size=7, momentum=0.5, schedule="cosine", warmup_epochs=1)
 
@@ -145,6 +149,53 @@ def test_upright_digits_are_trained_on_validated_and_tested(dataset):
     (ours, record), (theirs, expected) = next(loop.fit(upright)), next(loop.fit(by_hand))
     assert record[:5] == expected[:5]
     assert upright.test(ours.params).loss == by_hand.test(theirs.params).loss
+
+
+SECRET = bytes(range(32))
+PRIVATE = Config(
+    hidden=8,
+    epochs=3,
+    batch_size=50,
+    learning_rate=0.5,
+    noise_multiplier=2.0,
+    clip_norm=0.5,
+    delta=1e-3,
+    input_dropout=0.1,
+)
+
+
+@pytest.fixture(scope="module")
+def private(dataset):
+    return loop.prepare(PRIVATE, dataset, secret=SECRET)
+
+
+def test_a_private_run_learns_and_its_account_grows(private):
+    records = [metrics for _, metrics in loop.fit(private)]
+    assert records[-1].train_loss < records[0].train_loss
+    account = account_of(PRIVATE, 500)
+    assert account == (2.0, 0.1, 10, 1e-3)
+    assert [m.epsilon for m in records] == [account.epsilon(epochs) for epochs in (1, 2, 3)]
+
+
+def first_epoch(program):
+    """(the first parameters, those after an epoch)."""
+    state = program.init()
+    first = np.array(state.params.W1)
+    return first, np.array(program.train(state, 0)[0].params.W1)
+
+
+def test_the_secret_decides_a_private_run_and_the_seed_its_first_parameters_alone(private, dataset):
+    first, after = first_epoch(private)
+    same, again = first_epoch(loop.prepare(PRIVATE, dataset, secret=SECRET))
+    np.testing.assert_array_equal((same, again), (first, after))
+    seeded = loop.prepare(replace(PRIVATE, seed=1), dataset, secret=SECRET)
+    assert not np.allclose(seeded.init().params.W1, first)
+    state = State(*jax.tree.map(jnp.copy, private.init()))
+    np.testing.assert_array_equal(np.array(seeded.train(state, 0)[0].params.W1), after)
+    for other in (SECRET[::-1], None):
+        same, moved = first_epoch(loop.prepare(PRIVATE, dataset, secret=other))
+        np.testing.assert_array_equal(same, first)
+        assert not np.allclose(moved, after)
 
 
 def test_a_batch_larger_than_the_data_is_refused(dataset):

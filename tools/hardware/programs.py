@@ -82,6 +82,15 @@ def programs(
     def program(name: str, function: Callable[..., Any], *more: Any) -> Program:
         return Program(name, jax.jit(function), (params, x, y, *more), {})
 
+    def of_trace(name: str, function: Callable[..., Any]) -> Program:
+        """`function` of the parameters, the trace, the targets and the deltas."""
+
+        def both(p: Params, x: Any, y: Any) -> Any:
+            passes = batch.passes(p, x, y, PHI)
+            return function(p, passes.trace, y, passes.deltas)
+
+        return program(name, both)
+
     def of_passes(function: Callable[..., Any], *more: Any, **options: Any) -> Program:
         name = " ".join([function.__name__, *options.values()])
         return program(name, lambda p, x, y, *v: function(batch.passes(p, x, y, PHI), *v, **options), *more)
@@ -91,10 +100,13 @@ def programs(
     yield program("loss_and_gradient", lambda p, x, y: batch.loss_and_gradient(p, x, y, PHI))
     yield program("passes", lambda p, x, y: batch.passes(p, x, y, PHI))
     yield program("gradient of loss", lambda p, x, y: jax.grad(batch.loss)(p, x, y, PHI))
+    yield of_trace("backward", lambda p, trace, y, _: batch.backward(p, trace, y, PHI))
+    yield of_trace("gradient", lambda _p, trace, _y, deltas: batch.gradient(trace, deltas))
     for function in OF_PASSES:
         yield of_passes(function)
     yield of_passes(curvature.kronecker_factors, kind="empirical")
     yield of_passes(statistics.weighted_gradient, weights)
+    yield of_passes(statistics.clipped_deltas, _on(mesh, _f32()))
     yield of_passes(statistics.clipped_gradient, _on(mesh, _f32()))
     for along in (statistics.directional, curvature.hessian_vector_product, curvature.gauss_newton_vector_product):
         yield of_passes(along, params)
