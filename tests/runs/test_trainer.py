@@ -244,7 +244,7 @@ def forget(file, names):
 
 def test_a_run_older_than_a_flag_goes_on_with_its_default(whole, untested, few_digits):
     """Its config and its checkpoints know nothing of it."""
-    view = ("deskew", "edges")
+    view = ("deskew", "directions", "edges")
     recorded = json.loads((untested / "config.json").read_text())
     for name in view:
         del recorded["config"][name]
