@@ -150,7 +150,7 @@ def test_the_help_names_every_flag_once_in_its_group():
     assert len(names) == len(set(names))
     assert {*vars(Config()), "recipe", "flagfile", "run_dir", "data_dir", "split", "json"} == set(names)
     heads = re.findall(r"(?m)^(\w+):$", text)
-    assert heads == ["network", "training", "optimizer", "inputs", "run"]
+    assert heads == ["network", "training", "optimizer", "privacy", "inputs", "run"]
     assert "--hidden=30: K, the number of hidden units (an integer from 1 to 100000)" in text
     of_inputs = text.split("\ninputs:\n")[1].split("\nrun:\n")[0]
     assert {"deskew", "edges", "elastic", "mixup"} <= set(re.findall(r"--(\w+)", of_inputs))
