@@ -5,6 +5,7 @@ import sys
 
 COMMANDS = {
     "train": "train a network, or go on with a run",
+    "sweep": "train many networks, which differ in lists of options, side by side",
     "evaluate": "errors, confusion matrix and worst mistakes of a run, or of a committee of runs",
     "predict": "the digit that a photo shows",
     "report": "pictures of a run on one HTML page",

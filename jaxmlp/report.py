@@ -3,6 +3,7 @@
 python -m jaxmlp.report RUN
 python -m jaxmlp.report --run_dir=RUN --compare RUN2 ...     with the learning curves and results of others beside
 python -m jaxmlp.report --compare RUN1 RUN2 ...              that comparison alone, RUN1/report/comparison.html
+python -m jaxmlp.report SWEEP                                the networks of a sweep, SWEEP/report/index.html
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from jaxmlp import commands
 from jaxmlp.extras import plot_extra
+from jaxmlp.runs import sweep_directory
 
 FLAGS = commands.Flags(__doc__, operands=True, takes_run=lambda operands: len(operands) == 1 and not COMPARE.value)
 RUN_DIR = FLAGS.path("run_dir", "the run directory; the report goes into its folder report")
@@ -26,8 +28,10 @@ def main(*named: str) -> None:
         commands.fail("--run_dir: expected a run directory, got none", commands.WRONG_FLAGS)
     with plot_extra():
         from jaxmlp.inspection import reporting
-    others = [Path(path) for path in named]
-    if RUN_DIR.value:
+    others = [path for folder in named for path in sweep_directory.run_dirs(Path(folder))]
+    if RUN_DIR.value and sweep_directory.is_sweep(RUN_DIR.value):
+        print(reporting.write_sweep(RUN_DIR.value, others))
+    elif RUN_DIR.value:
         print(reporting.write_report(RUN_DIR.value, DATA_DIR.value, others))
     else:
         print(reporting.write_comparison(others))

@@ -39,6 +39,7 @@ ARGUMENTS: dict[str, Axes] = {
     "x": "nD",
     "y": "nC",
     "weights": "n",
+    "mask": "n",
 }
 
 

@@ -15,7 +15,7 @@ float32 or float64, and raises ValueError while tracing on a wrong shape or dtyp
 whole gradient, forward pass included, takes 2nDK.
 
 What is a square is as small as a square: in float32, gradients below about 1e-19 have squares that underflow to 0.
-`gradient_norms`, and with it `clipped_gradient`, is free of that, and of overflow, for inputs of ordinary size.
+`gradient_norms`, and with it what is clipped, is free of that, and of overflow, for inputs of ordinary size.
 """
 
 from dataclasses import replace
@@ -103,8 +103,7 @@ def weighted_gradient(passes: Passes, weights: jax.Array) -> Params:
     check_passes(passes)
     n = passes.y.shape[0]
     check_array("weights", weights, (n,), passes.y.dtype)
-    mean = batch.gradient(passes.trace, _scaled(passes.deltas, weights))
-    return Params(*(n * leaf for leaf in mean))
+    return _times(n, batch.gradient(passes.trace, _scaled(passes.deltas, weights)))
 
 
 @jax.jit
@@ -120,6 +119,22 @@ def clipped_gradient(passes: Passes, max_norm: jax.Array | float) -> Params:
     """
     clipped: Params = batch.gradient(passes.trace, clipped_deltas(passes, max_norm))
     return clipped
+
+
+@jax.jit
+@on_any_mesh(PARAMS)
+def clipped_sum(passes: Passes, max_norm: jax.Array | float, mask: jax.Array) -> Params:
+    """The *sum* of the gradients whose `mask` (n,), of bools, is True, each clipped as above. Cost nDK.
+
+    That is Σ_n m_n g_n min(1, c/‖g_n‖): one example more or less moves it by at most c, up to rounding, which is
+    what the noise of differentially private SGD is measured by (Abadi et al. 2016). Where the mask is False an
+    example is padding: it counts for nothing, whatever it holds, a NaN too.
+    """
+    check_passes(passes)
+    check_array("mask", mask, passes.y.shape[:1], jnp.dtype(bool))
+    trace, deltas = jax.tree.map(lambda a: jnp.where(mask[:, None], a, 0), (passes.trace, passes.deltas))
+    clipped = clipped_deltas(replace(passes, trace=trace, deltas=deltas), max_norm)
+    return _times(passes.y.shape[0], batch.gradient(trace, clipped))
 
 
 @jax.jit
@@ -262,6 +277,11 @@ def _mean_product(x: jax.Array, delta: jax.Array) -> jax.Array:
 
 def _sum_of_squares(matrix: jax.Array) -> jax.Array:
     return jnp.sum(batch.row_sums(matrix**2))
+
+
+def _times(n: int, mean: Params) -> Params:
+    """The sum over n examples of which this is the mean."""
+    return Params(*(n * leaf for leaf in mean))
 
 
 def _scaled(deltas: Deltas, factors: jax.Array) -> Deltas:

@@ -14,7 +14,8 @@ import pytest
 
 from jaxmlp import init
 from jaxmlp.data.datasets import Split
-from tools.bench import costs, peers, training
+from tools.bench import costs, many, peers, training
+from tools.bench.timing import Timing
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +43,7 @@ def test_a_table_and_its_samples(tmp_path):
         ("--peers=numpi", r"error: --peers: expected some of numpy,.*, got numpi"),
         ("--sizes=30", r"error: --sizes: expected KxB with .*, got '30'"),
         ("--costs --sizes=30x10", r"error: --sizes: expected nothing with --costs, got .*"),
+        ("--sweep --peers=numpy", r"error: --peers: expected nothing with --sweep, got .*"),
         ("--json=nowhere/bench.json", r"error: --json: expected a file in a folder that exists, got .*"),
         ("--json=tools", r"error: --json: expected a file in a folder that exists, got tools"),
     ],
@@ -88,3 +90,34 @@ def test_every_cost_is_of_what_autodiff_gives():
     y = jax.nn.one_hot(rng.integers(0, 2, costs.N), 2, dtype=jnp.float32)
     for entry in costs.ENTRIES:
         costs.compiled(entry, (params, x[: entry.n], y[: entry.n], v))
+
+
+def test_an_epoch_is_what_more_epochs_add_to_all_networks(monkeypatch):
+    """Of the processes that train one after another a few are timed: their time is scaled."""
+    seconds = {many.FEW: 4.0, many.MANY: 20.0}
+    monkeypatch.setattr(many.os, "sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr(
+        many,
+        "interleaved",
+        lambda calls, rounds: {name: Timing([seconds[int(name.split(", ")[-1])]]) for name in calls},
+    )
+    sweep, one_after_another, pinned = many.run(3, 10, 1)
+    assert (sweep.whole.median, one_after_another.whole.median, pinned.whole.median) == (20, 80, 80)
+    more = 16 / (many.MANY - many.FEW) / many.NETWORKS
+    assert (sweep.epoch.median, pinned.epoch.median) == pytest.approx((more, 4 * more))
+
+
+def test_each_network_is_trained_once_on_a_core_or_after_another(monkeypatch, tmp_path):
+    started, waited = [], []
+    monkeypatch.setattr(many, "_start", lambda *arguments: started.append(arguments) or len(started))
+    monkeypatch.setattr(many, "_wait", waited.append)
+    many._pinned(4, [5, 7], ["--epochs=1"], tmp_path)
+    assert [(options[-1], run_dir.name, core) for _, options, run_dir, core in started] == [
+        ("--seed=0", "0", 5),
+        ("--seed=1", "1", 7),
+        ("--seed=2", "2", 5),
+        ("--seed=3", "3", 7),
+    ]
+    assert waited == [[1, 2], [3, 4]]
+    many._one_after_another(2, [], tmp_path)
+    assert waited[2:] == [[5], [6]]

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmlp import batch, network
+from jaxmlp import batch, curvature, network, statistics
 from jaxmlp.activations import sigmoid, tanh
+from jaxmlp.batch import Passes
 from jaxmlp.network import Deltas, Params, Trace
 
 
@@ -236,6 +237,42 @@ def test_wrong_phi(phi):
         with pytest.raises(ValueError, match="phi") as raised:
             function(*arguments, phi=phi)
         assert str(raised.value) == f"phi: expected an Activation or a pair (hidden, output) of them, got {phi!r}"
+
+
+PASSES = Passes(PARAMS, TRACE, DELTAS, Y, sigmoid)
+
+
+@pytest.mark.parametrize("function", [statistics.squared_norms, curvature.hessian_diagonal])
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        ((PARAMS, TRACE0, DELTAS, Y), "trace.x0: expected float32 array of shape (n >= 1, 5), got {} (5,)"),
+        (
+            (PARAMS, TRACE._replace(z2=array(6, 4)), DELTAS, Y),
+            "trace.z2: expected float32 array of shape (6, 3), got {} (6, 4)",
+        ),
+        ((PARAMS, TRACE, DELTAS, Y[:5]), "y (one-hot): expected float32 array of shape (6, 3), got {} (5, 3)"),
+        (
+            (PARAMS, TRACE, Deltas(array(5, 4), array(5, 3)), Y),
+            "deltas.delta1: expected float32 array of shape (6, 4), got {} (5, 4)",
+        ),
+    ],
+)
+def test_passes_put_together_by_hand(function, parts, line):
+    assert_refused(function, (Passes(*parts, sigmoid),), line.format("float32 array of shape"))
+
+
+def test_passes_of_another_network():
+    larger = Passes(
+        Params(array(5, 7), array(7), array(7, 3), array(3)),
+        TRACE._replace(z1=array(6, 7), x1=array(6, 7)),
+        Deltas(array(6, 7), array(6, 3)),
+        Y,
+        sigmoid,
+    )
+    line = "other.params.W1: expected float32 array of shape (5, 4), got float32 array of shape (5, 7)"
+    assert_refused(statistics.gram, (PASSES, larger), line)
+    assert_refused(curvature.tangent_kernel, (PASSES, larger), line)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])

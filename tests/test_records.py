@@ -19,12 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture
 def cells(trained_run, monkeypatch):
     """The cells of a row, of runs of 30, 40 and 65 errors in one minute each."""
-    results = [table.Result(errors, 1.0) for errors in (30, 40, 65)]
-    monkeypatch.setattr(table, "trained", lambda recipe, seed, runs: results[seed])
-    monkeypatch.setattr(table, "_run_dir", lambda recipe, seed, runs: trained_run)
+    results = [table.Result(trained_run, errors, 1.0) for errors in (30, 40, 65)]
+    monkeypatch.setattr(table, "trained", lambda recipe, seeds, runs: [results[seed % 3] for seed in seeds])
 
     def cells(name, seeds):
-        (row,) = table.chosen([name], seeds)
+        (row,) = table.chosen([name])
         return table.line(row, seeds, Path("runs")).strip("| ").split(" | ")
 
     return cells
@@ -35,43 +34,41 @@ def test_a_row_is_the_mean_of_its_seeds(cells):
     assert cells("simard800", 1)[3:5] == ["0.30", "30"]
 
 
-def test_the_committee_is_of_those_runs(cells, trained_run):
-    """Members that are one network make its errors."""
+def test_the_committee_is_the_one_of_the_table(cells, trained_run):
+    """Twenty members, whatever the number of seeds. As one network they make its errors."""
     row = cells("committee", 3)
     network = storage.newest(trained_run)
-    assert row[1].endswith("mean output of 6")
-    assert row[4:6] == [str(evaluation.evaluate([network], None, "test").errors), "6.0 min"]
+    assert row[1].endswith("mean output of 20")
+    assert row[4:6] == [str(evaluation.evaluate([network], None, "test").errors), "20.0 min"]
+    written = (ROOT / "jaxmlp" / "recipes" / "README.md").read_text()
+    assert "deskewed, seeds 10 to 19 | 50 |\n| **these ten, and simard800_edges, seeds 0 to 9**" in written
+    assert {"simard800_deskewed": range(10, 20), "simard800_edges": range(10)} == table.MEMBERS
 
 
-def test_without_a_number_of_seeds_there_is_no_committee():
-    assert [row.recipe for row in table.chosen([], 1)][-2:] == ["simard800_deskewed", "simard800_edges"]
-    assert [row.recipe for row in table.chosen([], 2)][-2:] == ["simard800_edges", "committee"]
+def test_it_is_made_only_by_name():
+    assert [row.recipe for row in table.chosen([])][-2:] == ["simard800_deskewed", "simard800_edges"]
 
 
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ("simrad800", "expected rows among nielsen30, .*, committee, got simrad800"),
-        ("committee", "--seeds: expected 2 or more for a committee, got 1"),
-    ],
-)
-def test_a_mistake_is_told(row, message):
-    with pytest.raises(ValueError, match=message):
-        table.chosen([row], 1)
+def test_an_unknown_row_is_told():
+    with pytest.raises(ValueError, match=r"^expected rows among nielsen30, .*, committee, got simrad800$"):
+        table.chosen(["simrad800"])
 
 
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("committee", "error: --seeds: expected 2 or more for a committee, got 1\n"),
-        ("--seed=2", "error: Unknown command line flag 'seed'. Did you mean: seeds ?\n"),
+        (
+            "simrad800",
+            f"error: expected rows among {', '.join(row.recipe for row in table.ROWS)}, committee, got simrad800",
+        ),
+        ("--seed=2", "error: Unknown command line flag 'seed'. Did you mean: seeds ?"),
     ],
 )
 def test_on_the_command_line_it_is_one_line(argument, message):
     done = subprocess.run(
         [sys.executable, "-m", "tools.records", argument], cwd=ROOT, capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{message}\n")
 
 
 def test_every_recipe_is_a_row_or_the_quick_one():
@@ -89,17 +86,20 @@ def small_recipe(few_digits, tmp_path, monkeypatch):
 
 def test_a_recipe_is_trained_once_a_seed(small_recipe, tmp_path):
     small_recipe("--epochs=2")
-    result = table.trained("small", 7, tmp_path)
-    run = tmp_path / "small-7"
-    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert "--seed=7" in (run / "flags.txt").read_text()
-    assert len(epochs) == 2
-    assert result.errors == json.loads((run / "test.json").read_text())["errors"]
-    assert result.minutes == pytest.approx(sum(epoch["seconds"] for epoch in epochs) / 60)
-    assert table.trained("small", 7, tmp_path) == result  # the seconds too: nothing was trained again
+    results = table.trained("small", range(2), tmp_path)
+    assert [result.run_dir.name for result in results] == ["seed=0", "seed=1"]
+    for seed, (run, errors, minutes) in enumerate(results):
+        epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        assert f"--seed={seed}\n" in (run / "flags.txt").read_text()
+        assert len(epochs) == 2
+        assert errors == json.loads((run / "test.json").read_text())["errors"]
+        assert minutes == pytest.approx(sum(epoch["seconds"] for epoch in epochs) / 60)
+    again = table.trained("small", range(1, 3), tmp_path)
+    assert again[0] == results[1]  # the seconds too: it was not trained again
+    assert [result.run_dir.name for result in again] == ["seed=1", "seed=2"]
 
 
 def test_a_training_that_fails_ends_the_table_with_its_code(small_recipe, tmp_path):
     small_recipe("--learning_rate=1e38", "--phi=relu,identity")
     with pytest.raises(SystemExit, match=r"^3$"):
-        table.trained("small", 0, tmp_path)
+        table.trained("small", range(1), tmp_path)

@@ -22,6 +22,11 @@ OTHER = np.array([3, 0, 2])  # another batch, made of some of the same examples
 MAX_NORM = 1.5  # some gradients are longer, some shorter
 
 
+def mask_for(n):
+    """All but every third, beginning with the second."""
+    return jnp.arange(n) % 3 != 1
+
+
 def weights_for(n):
     return jnp.asarray(np.random.default_rng(1).normal(size=n))
 
@@ -33,6 +38,7 @@ def every_statistic(passes, weights, v, other, max_norm=MAX_NORM):
         "gradient_norms": statistics.gradient_norms(passes),
         "weighted_gradient": statistics.weighted_gradient(passes, weights),
         "clipped_gradient": statistics.clipped_gradient(passes, max_norm),
+        "clipped_sum": statistics.clipped_sum(passes, max_norm, mask_for(len(passes.y))),
         "second_moment": statistics.second_moment(passes),
         "variance": statistics.variance(passes),
         "gram": statistics.gram(passes),
@@ -50,6 +56,7 @@ def expected_statistics(gradients, params, weights, v, other, max_norm=MAX_NORM)
         "per_example_gradients": gradients,
         "weighted_gradient": sum(w * g for w, g in zip(weights, gradients, strict=True)),
         "clipped_gradient": sum(g * min(1, max_norm / np.linalg.norm(g)) for g in gradients) / n,
+        "clipped_sum": sum(g * min(1, max_norm / np.linalg.norm(g)) for g in gradients[np.arange(n) % 3 != 1]),
         "second_moment": np.mean(gradients**2, axis=0),
     }
     if n > 1:
@@ -229,6 +236,29 @@ def test_max_norm():
     assert all(np.all(np.isnan(leaf)) for leaf in clip(jnp.nan))
 
 
+def test_one_example_less_moves_the_clipped_sum_by_its_own_clipped_gradient():
+    """Which is no longer than the bound."""
+    passes, bound, everybody = some_passes(5, dtype="float32"), 0.7, jnp.ones(5, bool)
+    norms = np.asarray(statistics.gradient_norms(passes))
+    assert norms.min() < bound < norms.max()
+    whole = ravel_pytree(statistics.clipped_sum(passes, bound, everybody))[0]
+    for i, norm in enumerate(norms):
+        without = ravel_pytree(statistics.clipped_sum(passes, bound, everybody.at[i].set(False)))[0]
+        moved = np.linalg.norm(whole - without)
+        assert moved <= bound * (1 + 1e-6)
+        assert moved == pytest.approx(min(norm, bound), rel=1e-5)
+
+
+@pytest.mark.parametrize("held", [np.nan, np.inf, 1e30])
+def test_padding_may_hold_anything(held):
+    passes, mask = some_passes(5), jnp.array([True, False, True, True, False])
+    padded = jax.tree.map(lambda a: jnp.where(mask[:, None], a, held), (passes.trace, passes.deltas, passes.y))
+    got = statistics.clipped_sum(Passes(passes.params, *padded, passes.phi), MAX_NORM, mask)
+    assert_close(got, statistics.clipped_sum(passes[mask], MAX_NORM, jnp.ones(3, bool)))
+    nobody = statistics.clipped_sum(Passes(passes.params, *padded, passes.phi), MAX_NORM, jnp.zeros(5, bool))
+    assert not any(np.any(leaf) for leaf in nobody)
+
+
 @pytest.mark.parametrize("size", [1e-45, 1e-37, 1e-30, 1e-20, 1.0, 1e20, 1e30, 2e37])
 def test_norms_neither_underflow_nor_overflow(size):
     passes = tiny([size, 0, 4 * size], [0, size, 3 * size])
@@ -301,6 +331,10 @@ def wrong_calls():
         "max_norm for each": (
             lambda: statistics.clipped_gradient(passes, jnp.ones(5)),
             r"max_norm: expected .* shape \(\), got float64 array of shape \(5,\)",
+        ),
+        "a mask of weights": (
+            lambda: statistics.clipped_sum(passes, 1.0, jnp.ones(5)),
+            r"mask: expected bool array of shape \(5,\), got float64 array of shape \(5,\)",
         ),
         "v": (
             lambda: statistics.directional(passes, params._replace(W2=params.W2.T)),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jaxmlp.commands.start import guarded
+from jaxmlp.training.privacy import account
 from shell import ENVIRONMENT, assert_one_line, run
 
 train = partial(run, "train")
@@ -33,6 +34,74 @@ def test_a_run_prints_where_it_runs_its_epochs_and_the_test_errors_once(few_digi
         r"test errors: \d+ of 200 \(\d\d\.\d\d% accuracy\)\n",
         done.stdout,
     )
+
+
+PRIVATELY = ["--clip_norm=0.5", "--delta=0.001", "--batch_size=50", "--hidden=12", "--epochs=2"]
+
+
+@pytest.mark.parametrize(
+    ("noise", "sigma", "epsilon"),
+    [("--noise_multiplier=2", "2", "0.636"), ("--target_epsilon=2", r"1.03\d*", "2.000")],
+)
+def test_a_private_run_says_what_it_tells_before_it_begins_and_after_every_epoch(
+    call, few_digits, tmp_path, noise, sigma, epsilon
+):
+    done = call("train", f"--data_dir={few_digits}", *PRIVATELY, noise, "--run_dir=run", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    header = re.search(
+        rf"^privacy: ε (\S+) in the end, δ 0.001, noise multiplier ({sigma}), clip norm 0.5, sampling rate 0.1$",
+        done.stdout,
+        re.MULTILINE,
+    )
+    assert header[1] == epsilon
+    assert done.stdout.index("privacy: ") < done.stdout.index("epoch 1/2")
+    lines = re.findall(r"^epoch [12]/2 .* examples/s  ε (\S+)$", done.stdout, re.MULTILINE)
+    assert lines[1] == epsilon
+    assert float(lines[0]) < float(epsilon)
+    rows = [json.loads(line)["epsilon"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[1] == pytest.approx(float(epsilon), abs=0.001)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert (config["noise_multiplier"], config["delta"]) == (float(header[2]), 0.001)
+    assert f"--noise_multiplier={config['noise_multiplier']}\n" in (tmp_path / "run" / "flags.txt").read_text()
+    again = call("train", noise, "--run_dir=run", cwd=tmp_path)  # the same line goes on
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "all 2 epochs are done" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (
+            ["--noise_multiplier=1", "--delta=1e-5"],
+            "--clip_norm: expected a number > 0 with noise_multiplier, got 0.0",
+        ),
+        (["--noise_multiplier=-1"], "--noise_multiplier: expected 0, or a finite number >= 0.1, got -1.0"),
+        (
+            ["--target_epsilon=3", "--noise_multiplier=1"],
+            "--target_epsilon: expected it or --noise_multiplier, got both",
+        ),
+        (["--target_epsilon=nan"], "--target_epsilon: expected a finite number > 0, got nan"),
+        (
+            ["--target_epsilon=3", "--clip_norm=1", "--delta=1"],
+            "--delta: expected a number >= 0 and < 1, got 1.0",
+        ),
+        (
+            ["--target_epsilon=3", "--clip_norm=1", "--delta=1e-4"],
+            "--delta: expected less than 1 in 50000, the training examples, got 0.0001",
+        ),
+    ],
+)
+def test_a_mistake_about_privacy_is_one_line_and_leaves_nothing(call, tmp_path, flags, line):
+    assert_one_line(call("train", *flags, cwd=tmp_path), 1, f"error: {line}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_private_training_without_its_extra_is_one_line_and_leaves_nothing(call, few_digits, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dp_accounting.pld", None)
+    account._of_one_step.cache_clear()
+    done = call("train", f"--data_dir={few_digits}", *PRIVATELY, "--noise_multiplier=2", cwd=tmp_path)
+    assert_one_line(done, 1, "error: private training needs the extra [privacy]: pip install 'jaxmlp[privacy]'")
+    assert not list(tmp_path.iterdir())
 
 
 FLAGFILES = {

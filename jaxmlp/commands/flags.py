@@ -7,7 +7,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 
 from absl import flags as absl_flags
 
+from jaxmlp.commands import grid
+from jaxmlp.commands.grid import Grid, GridError, ListParser, Values
 from jaxmlp.inputs.view import View
 from jaxmlp.runs.run_directory import FLAGS
 from jaxmlp.training.config import Config
@@ -67,6 +69,7 @@ class Flags:
         self._values = absl_flags.FlagValues()  # type: ignore[no-untyped-call]
         self._values.set_gnu_getopt(True)  # a flag may stand after what is no flag
         self._paths: dict[str, PathFlag] = {}
+        self._files: Files = {}
         self._given: frozenset[str] = frozenset()
         self.recipe = "train"  # the name of the recipe or flagfile that was given
 
@@ -79,40 +82,72 @@ class Flags:
     def switch(self, name: str, help: str) -> Any:
         return self._define(absl_flags.DEFINE_bool, name, False, help, "true or false")
 
-    def integer(self, name: str, help: str, default: int, low: int, high: int) -> Any:
+    def text(self, name: str, help: str, expected: str) -> Any:
+        return self._define(absl_flags.DEFINE_string, name, None, help, expected)
+
+    def integer(self, name: str, help: str, default: int | None, low: int, high: int) -> Any:
         expected = f"an integer from {low} to {high}"
         define = partial(absl_flags.DEFINE_integer, lower_bound=low, upper_bound=high)
         return self._define(define, name, default, help, expected)
+
+    def positive(self, name: str, help: str, group: str) -> Any:
+        """A finite number > 0, None where it is not set."""
+        return self._define(absl_flags.DEFINE_float, name, None, help, "a finite number > 0", group=group)
 
     def choice(self, name: str, help: str, choices: Sequence[str]) -> Any:
         """One of the choices, the first unless told otherwise."""
         return self._define(absl_flags.DEFINE_string, name, choices[0], help, " or ".join(choices), choices)
 
-    def config(self) -> None:
-        """A flag for every field of Config, with its default, and --recipe and --flagfile; see `read_config`."""
+    def config(self, lists: bool = False) -> None:
+        """A flag for every field of Config, with its default, and --recipe and --flagfile; see `read_config`.
+
+        With `lists` each takes several values: see `read_grid`.
+        """
         self._define(absl_flags.DEFINE_string, "recipe", None, "the flags of a recipe", " or ".join(recipes()))
         self._describe("flagfile", "flags from a file, one a line", "a path", "run")
         for group, f in _grouped():
-            self._define(
-                _DEFINE[f.type], f.name, f.default, f.metadata["help"], f.metadata["expected"], group=group
-            )
+            of_list = partial(absl_flags.DEFINE, ListParser(f), boolean=f.type is bool)
+            define = of_list if lists else _DEFINE[f.type]
+            self._define(define, f.name, f.default, f.metadata["help"], f.metadata["expected"], group=group)
 
     def read_config(self) -> Config:
         """The Config of these flags. Raises ConfigError."""
         values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
         return Config(**values)
 
+    def read_grid(self) -> Grid:
+        """The networks that flags of lists ask for. Raises FlagError, ConfigError."""
+        try:
+            values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
+            return grid.grid(values)
+        except GridError as error:
+            raise FlagError(str(error)) from error
+
     def flagfile(self, *names: str) -> str:
         """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
-        values = {name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))}
-        return "".join(f"--{name}={value}\n" for name, value in values.items() if value is not None)
+        return as_lines({name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))})
+
+    def set(self, name: str, value: Any) -> None:
+        """As if the command line had said so."""
+        self._values[name].value = value
 
     def given(self, name: str) -> bool:
         """Whether the flag stood on the command line, and not in the flags of its run directory alone."""
         return name in self._given
 
+    def given_values(self, *names: str) -> dict[str, Any]:
+        """The values, by --name, of those flags of Config and of the others named that the command line gave."""
+        known = (*names, *(f.name for f in fields(Config)))
+        return {f"--{name}": self._values[name].value for name in known if self.given(name)}
+
+    def take(self, flagfile: str, own: Sequence[str]) -> None:
+        """Let every flag be as this text of `flagfile` has it, but for those of the command line named in `own`."""
+        kept = [f"--{name}={self._values[name].value}" for name in own if self.given(name)]
+        self._parse([*flagfile.splitlines(), *kept])
+
     def default(self, name: str) -> Any:
-        return self._values[name].default if name in self._values else None
+        default = self._values[name].default if name in self._values else None
+        return default[0] if isinstance(default, Values) else default
 
     def parse(self, arguments: Sequence[str]) -> list[str]:
         """Set the flags from the arguments, and return those that are no flags, without the run directory.
@@ -121,7 +156,7 @@ class Flags:
         Raises FlagError.
         """
         arguments = [_with_recipe(argument) for argument in _joined(arguments)]
-        _check_flagfiles(arguments)
+        self._files = _read_flagfiles(arguments)
         self.recipe = _recipe(arguments)
         operands = self._parse(arguments)
         self._given = frozenset(name for name in self._values if self._values[name].present)
@@ -136,7 +171,7 @@ class Flags:
         if run_dir and os.path.exists(recorded := Path(run_dir, FLAGS)):  # False for a name too long
             # A command that only looks at a run lacks most of these flags.
             undefined = ",".join([*TOLD, *(f.name for f in fields(Config))])
-            _check_flagfiles([f"--flagfile={recorded}"])
+            self._files |= _read_flagfiles([f"--flagfile={recorded}"])
             self._parse([f"--undefok={undefined}", f"--flagfile={recorded}", *arguments])
         return operands
 
@@ -147,9 +182,11 @@ class Flags:
             with contextlib.redirect_stderr(said):  # absl goes on after a flagfile that includes itself
                 _, *rest = self._values(["", *arguments])
         except absl_flags.IllegalFlagValueError as error:
-            raise FlagError(self._illegal(str(error))) from error
-        except absl_flags.Error as error:
-            raise FlagError(str(error)) from error
+            of_list = isinstance(error.__context__, GridError)
+            message = str(error.__context__) if of_list else self._illegal(str(error))
+            raise FlagError(message + _in_file(str(error), arguments, self._files)) from error
+        except (absl_flags.Error, ValueError) as error:  # --noedges=1 is a bare ValueError
+            raise FlagError(str(error) + _in_file(str(error), arguments, self._files)) from error
         if said.getvalue():
             raise FlagError(said.getvalue())
         for name, path in self._paths.items():
@@ -183,6 +220,11 @@ class Flags:
     def _describe(self, name: str, help: str, expected: str, group: str) -> None:
         self.groups.setdefault(group, []).append(name)
         self.expected[name], self.helps[name] = expected, help
+
+
+def as_lines(values: Mapping[str, Any]) -> str:
+    """These flags, but those without a value, as lines that --flagfile reads."""
+    return "".join(f"--{name}={value}\n" for name, value in values.items() if value is not None)
 
 
 def recipes() -> list[str]:
@@ -222,15 +264,22 @@ def _recipe(arguments: Sequence[str]) -> str:
     return Path(files[-1]).stem if files else "train"
 
 
-def _check_flagfiles(arguments: Sequence[str], seen: frozenset[Path] = frozenset()) -> None:
-    """Raise FlagError on a flagfile, or one that it names, that is not a readable file of text."""
+Files = dict[Path, list[str]]  # flagfiles and their lines
+
+
+def _read_flagfiles(arguments: Sequence[str], known: Files | None = None) -> Files:
+    """The flagfiles among the arguments, those that they name, and what is known.
+
+    Raises FlagError on one that is not a readable file of text.
+    """
+    files = dict(known or {})
     for argument in arguments:
         found = re.fullmatch(r"--?flagfile=(.*)", argument.strip())
         if not found:
             continue
         if not found[1]:
             raise FlagError("--flagfile: expected a path, got nothing")
-        if (path := _expanded("--flagfile", found[1])) in seen:
+        if (path := _expanded("--flagfile", found[1])) in files:
             continue
         try:
             if path.exists() and not path.is_file():  # to open a FIFO waits for a writer
@@ -242,9 +291,24 @@ def _check_flagfiles(arguments: Sequence[str], seen: frozenset[Path] = frozenset
             raise FlagError(f"--flagfile: expected text in UTF-8, got {path}: {error}") from error
         if lines and lines[0].startswith("\ufeff"):
             raise FlagError(f"--flagfile: expected text in UTF-8 without a mark at its beginning, got {path}")
+        if any("\0" in line for line in lines):
+            raise FlagError(f"--flagfile: expected text in UTF-8, got {path}, which has zero bytes, as UTF-16 has")
         if any(re.match(r"--?recipe[= ]", line.strip()) for line in lines):
             raise FlagError(f"--recipe: expected on the command line, got it in {path}")
-        _check_flagfiles(lines, seen | {path})
+        files = _read_flagfiles(lines, {**files, path: lines})
+    return files
+
+
+def _in_file(message: str, arguments: Sequence[str], files: Files) -> str:
+    """ ", in FILE" if the flag that absl's message is about stands in a flagfile, and not among the arguments."""
+    named = re.search(r"flag (?:'|--)(\w+)", message)
+
+    def stands_in(lines: Sequence[str]) -> bool:
+        return named is not None and any(re.match(rf"--?(?:no)?{named[1]}\b", line.strip()) for line in lines)
+
+    if stands_in(arguments):
+        return ""
+    return next((f", in {path}" for path, lines in files.items() if stands_in(lines)), "")
 
 
 def _expanded(name: str, text: str) -> Path:

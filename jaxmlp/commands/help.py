@@ -5,7 +5,7 @@ import textwrap
 
 from jaxmlp.commands.flags import Flags
 
-ORDER = ("network", "training", "optimizer", "inputs", "run")
+ORDER = ("network", "training", "optimizer", "privacy", "inputs", "run")
 
 
 def help_text(flags: Flags) -> str:

@@ -70,7 +70,7 @@ def load(data_dir: str | Path | None = None, train_on_all: bool = False) -> Data
     arrays |= {name: idx.read(paths[name], NDIM[name]) for name in (TEST_IMAGES, TRAIN_IMAGES)}
 
     images, labels = arrays[TRAIN_IMAGES], arrays[TRAIN_LABELS]
-    first = rows - min(rows // VALIDATION_SHARE, MAX_VALIDATION)
+    first = _first_for_validation(rows)
     shuffled = _is_sorted(labels, first)
     if shuffled:
         order = _random_order(labels)
@@ -83,6 +83,16 @@ def load(data_dir: str | Path | None = None, train_on_all: bool = False) -> Data
         sha256={name: idx.sha256(arrays[name]) for name in NDIM},
         shuffled=shuffled,
     )
+
+
+def training_shape(data_dir: str | Path | None = None, train_on_all: bool = False) -> tuple[int, ...]:
+    """(n, height, width) of the training images that `load` gives, by the headers alone. Raises DataError."""
+    rows, *size = _check_shapes(_find(MNIST if data_dir is None else Path(data_dir)))
+    return (rows if train_on_all else _first_for_validation(rows)), *size
+
+
+def _first_for_validation(rows: int) -> int:
+    return rows - min(rows // VALIDATION_SHARE, MAX_VALIDATION)
 
 
 def _is_sorted(labels: npt.NDArray[np.uint8], first: int) -> bool:

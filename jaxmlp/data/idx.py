@@ -83,6 +83,9 @@ class _Gunzip:
             if self._inflater.eof:
                 if not packed:
                     return b""
+                self._packed = packed = packed.lstrip(b"\0")  # padding, which gzip passes over too
+                if not packed:
+                    continue
                 if not GZIP_MAGIC.startswith(packed[: len(GZIP_MAGIC)]):
                     raise DataError(f"{self._path}: expected the end after the gzip stream, got more bytes")
                 self._inflater = _inflater()

@@ -61,11 +61,11 @@ def compare(
     `vector` of the structure of `params`, `gradient(params, vector, *data)` is the product of the Hessian with it
     instead, and the reference is the jvp of jax.grad(loss).
 
-    Both functions get copies of the arguments, of objects that hold arrays too, with every floating-point array of
-    the pytrees in float64, so that the formula is judged. A gradient that changes them, or what else the loss refers
-    to, is not ok; what an entry may be off is what rounding explains in this computation. With `own_dtype`, `gradient`
-    gets the arguments as they are, and its rounding is judged: it may be off 100 epsilon of its dtype, and what
-    rounding in this dtype explains of jax.grad. Matrix products run at precision "highest".
+    Both functions get copies of the arguments, of objects that hold arrays too, and in the pytrees every
+    floating-point array in float64, so that the formula is judged; what an entry may be off is what rounding explains
+    in this computation. A gradient that changes its arguments, or what else the loss refers to, is not ok. With
+    `own_dtype`, `gradient` gets the arguments as they are, and its rounding is judged: it may be off 100 epsilon of
+    its dtype, and what rounding in this dtype explains of jax.grad. Matrix products run at precision "highest".
 
     With `differences`, the reference is central differences of the loss, which may be in NumPy then: it judges a
     rule that `jax.grad` itself has wrong, such as a `jax.custom_vjp`. `entries` of them are drawn at random with
@@ -74,9 +74,9 @@ def compare(
     `tolerance`, relative and entry by entry, replaces TOLERANCE, OWN_TOLERANCE or DIFFERENCES_TOLERANCE. See
     `verdicts` for what is ok, a MISMATCH or too small to tell, and `diagnosis` for the kinds of mistake named.
 
-    Raises ValueError in one line if `params` cannot be differentiated, `loss` is no finite real scalar, `gradient` returns
-    another structure or no floats, one of the functions fails or gives another result when asked again, or an
-    option is out of range. A leaf of a wrong shape is a MISMATCH.
+    Raises ValueError in one line if `params` cannot be differentiated, `loss` is no finite real scalar, `gradient`
+    returns another structure or no floats, one of the functions fails or gives another result when asked again, or
+    an option is out of range. A leaf of a wrong shape is a MISMATCH.
     """
     for name, function in (("loss", loss), ("gradient", gradient)):
         if not callable(function):

@@ -50,6 +50,30 @@ def comparison(histories: Mapping[str, Sequence[Metrics]]) -> Section:
     return Section("compared_curves", "Learning curves compared", [tag("ul", *names, class_="names"), drawn])
 
 
+def bands(groups: Mapping[str, Sequence[Sequence[Metrics]]]) -> Section:
+    """Loss and accuracy of many runs, in groups by name: a colour for each, a band from the least to the most."""
+    histories = list(groups.values())
+    names = (
+        tag("li", tag("span", "■ ", style=f"color: {plots.colour(i)}"), f"{name}, {len(of_group)} networks")
+        for i, (name, of_group) in enumerate(groups.items())
+    )
+    drawn = tag(
+        "div",
+        _chart(
+            plots.loss_bands(histories),
+            f"Losses of {'; '.join(groups)}.",
+            "The loss L: the median on validation, solid, with all networks in the band; dashed in training.",
+        ),
+        _chart(
+            plots.accuracy_bands(histories),
+            f"Validation accuracy of {'; '.join(groups)}.",
+            "The part of the validation images that is predicted rightly: the median, and all in the band.",
+        ),
+        class_="charts",
+    )
+    return Section("compared_curves", "Learning curves compared", [tag("ul", *names, class_="names"), drawn])
+
+
 def gradient_norms(norms: npt.NDArray[np.floating], wrong: npt.NDArray[np.bool_]) -> Section:
     """‖g‖ of each validation example, and which of them are predicted wrongly."""
     medians = [f"{np.median(norms[part]):.2g}" if part.any() else "none" for part in (~wrong, wrong)]

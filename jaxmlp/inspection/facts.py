@@ -3,7 +3,6 @@
 import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,6 +11,7 @@ from xml.etree.ElementTree import Element
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inspection.markup import Content, tag
 from jaxmlp.runs.run import Run
+from jaxmlp.training.privacy.account import epsilon_text
 
 COMMIT = 10  # digits of a revision, in a line of prose
 TRAINED_ON = "the validation images were trained on too, and say nothing about new ones"
@@ -41,9 +41,18 @@ def test_errors(run: Run) -> str:
     return counted if run.tested else f"{counted}, not counted since"
 
 
+def privacy(run: Run) -> str:
+    """What the parameters tell of an example, of a private run."""
+    last = run.history[-1]
+    return (
+        f"({epsilon_text(last.epsilon or 0)}, δ {run.config.delta:g}) of the parameters after {last.epoch} epochs, "
+        "for one training example more or less"
+    )
+
+
 def facts(run: Run, dataset: Dataset, data_dir: Path | None) -> list[tuple[str, Content]]:
     """(name, value) of each. The run was trained on `dataset`, of the folder `data_dir` or MNIST."""
-    last, flags = run.history[-1], changed(run)
+    last, flags = run.history[-1], run.config.flags
     splits = ((dataset.train, "training"), (dataset.validation, "validation"), (dataset.test, "test"))
     listed = ", ".join(f"{len(split.labels):,} {name}" for split, name in splits)
     height, width = dataset.train.images.shape[1:]
@@ -68,24 +77,16 @@ def facts(run: Run, dataset: Dataset, data_dir: Path | None) -> list[tuple[str, 
             "training",
             f"{last.epoch} of {run.config.epochs} epochs in {duration(_seconds(run))}, {rate:,.0f} examples/s",
         ),
+        *([("privacy", privacy(run))] if last.epsilon is not None else []),
         *([("note", TRAINED_ON)] if run.config.train_on_all else []),
         *_circumstances(run),
-    ]
-
-
-def changed(run: Run) -> list[str]:
-    """The flags that are not defaults, as one writes them."""
-    return [
-        _flag(f.name, getattr(run.config, f.name))
-        for f in fields(run.config)
-        if getattr(run.config, f.name) != f.default
     ]
 
 
 def command(run: Run, data_dir: Path | None) -> list[str]:
     """What to type to repeat the run, word for word."""
     where = [shlex.quote(f"--data_dir={data_dir}")] if data_dir else []
-    return ["python", "-m", "jaxmlp.train", *changed(run), *where]
+    return ["python", "-m", "jaxmlp.train", *run.config.flags, *where]
 
 
 def duration(seconds: float) -> str:
@@ -99,10 +100,6 @@ def code(words: list[str]) -> Element:
     """On a narrow page a line ends between two words, not after a hyphen."""
     unbroken = [part for word in words for part in (" ", tag("span", word, class_="word"))]
     return tag("code", *unbroken[1:])
-
-
-def _flag(name: str, value: Any) -> str:
-    return f"--{name}" if value is True else f"--{name}={value}"
 
 
 def _result(run: Run) -> str:

@@ -6,6 +6,8 @@ screen, where its letters are those of the page.
 
 import io
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,26 @@ def accuracies(histories: Sequence[History]) -> Figure:
     figure, axes = _axes("epoch", "validation accuracy")
     for history, style in _styled(histories):
         axes.plot(_epochs(history), [m.validation_accuracy for m in history], **style)
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    return figure
+
+
+def loss_bands(groups: Sequence[Sequence[History]]) -> Figure:
+    """As `losses`, of groups of runs, a colour for each: the median, in a band from the least to the most."""
+    figure, axes = _axes("epoch", "mean loss L")
+    for i, histories in enumerate(groups):
+        _median(axes, histories, "train_loss", i, linestyle="--", label="training")
+        _band(axes, histories, "validation_loss", i, label="validation")
+    axes.set_ylim(bottom=0)
+    axes.legend(handles=axes.lines[:2])
+    return figure
+
+
+def accuracy_bands(groups: Sequence[Sequence[History]]) -> Figure:
+    """As `accuracies`, of groups of runs, a colour for each: the median, in a band from the least to the most."""
+    figure, axes = _axes("epoch", "validation accuracy")
+    for i, histories in enumerate(groups):
+        _band(axes, histories, "validation_accuracy", i)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     return figure
 
@@ -102,6 +124,23 @@ def _axes(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _band(axes: Axes, histories: Sequence[History], of: str, group: int, **style: Any) -> None:
+    by_epoch = _by_epoch(histories, of)
+    epochs, least, most = range(1, len(by_epoch) + 1), list(map(min, by_epoch)), list(map(max, by_epoch))
+    axes.fill_between(epochs, least, most, color=colour(group), alpha=0.25, linewidth=0)
+    _median(axes, histories, of, group, **style)
+
+
+def _median(axes: Axes, histories: Sequence[History], of: str, group: int, **style: Any) -> None:
+    medians = list(map(median, _by_epoch(histories, of)))
+    axes.plot(range(1, len(medians) + 1), medians, color=colour(group), marker=_marker(medians), **style)
+
+
+def _by_epoch(histories: Sequence[History], of: str) -> list[list[float]]:
+    """The figures `of` each epoch, of those runs that have come to it."""
+    return [[getattr(metrics, of) for metrics in of_epoch if metrics] for of_epoch in zip_longest(*histories)]
+
+
 def _styled(histories: Sequence[History]) -> Iterator[tuple[History, dict[str, Any]]]:
     for i, history in enumerate(histories):
         yield history, {"color": colour(i), "marker": _marker(history)}
@@ -111,5 +150,5 @@ def _epochs(history: History) -> list[int]:
     return [metrics.epoch for metrics in history]
 
 
-def _marker(history: History) -> str:
-    return "." if len(history) <= 30 else ""
+def _marker(epochs: Sequence[Any]) -> str:
+    return "." if len(epochs) <= 30 else ""

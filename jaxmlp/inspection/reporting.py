@@ -2,18 +2,21 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from jaxmlp.data import datasets
 from jaxmlp.inspection import classes, curves, deltas, facts, mistakes, scoring, units
 from jaxmlp.inspection.markup import Content, table, tag
 from jaxmlp.inspection.page import Section, page
-from jaxmlp.runs import files, run_directory
+from jaxmlp.runs import files, run_directory, sweep_directory
 from jaxmlp.runs.run import Run, read_run
 from jaxmlp.runs.run_directory import EXPLORER
+from jaxmlp.training.loop import Metrics
 
 FOLDER, PAGE, COMPARISON = "report", "index.html", "comparison.html"
 WORST = 12
+MOST_CURVES = 10  # there are so many colours
 
 
 def write_report(run_dir: Path, data_dir: Path | None, others: Sequence[Path]) -> Path:
@@ -39,6 +42,19 @@ def write_comparison(run_dirs: Sequence[Path]) -> Path:
     best = max(compared, key=lambda run: run.best.validation_accuracy)
     lead = f"{len(compared)} runs; the best on validation is {best.name}: {facts.summary(best)}"
     return _write(run_dirs[0] / FOLDER / COMPARISON, page(title, lead, _comparison(compared), []))
+
+
+def write_sweep(folder: Path, others: Sequence[Path] = ()) -> Path:
+    """Write the comparison of a sweep's networks, and of the runs `others`, into its folder; the path of the page.
+
+    Raises RunError, CheckpointError, FileError.
+    """
+    compared = [read_run(path) for path in (*sweep_directory.run_dirs(folder), *others)]
+    best = min(compared, key=lambda run: (run.history[-1].validation_errors, run.history[-1].validation_loss))
+    lead = f"{len(compared)} networks; the best on validation is {best.name}: {facts.summary(best)}"
+    title = f"Sweep {folder.absolute().name}"
+    table, drawn = _comparison(compared)
+    return _write(folder / FOLDER / PAGE, page(title, lead, [drawn, table], []))
 
 
 def _write(path: Path, text: str) -> Path:
@@ -96,11 +112,25 @@ def _comparison(compared: Sequence[Run]) -> list[Section]:
         "test errors",
     ]
     named = dict(zip(_names(compared), compared, strict=True))
+    alike = _alike(compared) if len(compared) > MOST_CURVES else {}
     rows = [[tag("th", name, scope="row"), *(tag("td", cell) for cell in _row(run))] for name, run in named.items()]
     return [
         Section("compared", "The runs compared", [table(heads, rows)]),
-        curves.comparison({name: run.history for name, run in named.items()}),
+        curves.bands(alike) if alike else curves.comparison({name: run.history for name, run in named.items()}),
     ]
+
+
+def _alike(compared: Sequence[Run]) -> dict[str, list[Sequence[Metrics]]]:
+    """The histories of those that differ in nothing but the seed, by what they have in common; or of all, if those
+    groups are many too.
+    """
+    configs = [asdict(replace(run.config, seed=0)) for run in compared]
+    varying = [name for name in configs[0] if len({config[name] for config in configs}) > 1]
+    groups: dict[str, list[Sequence[Metrics]]] = {}
+    for run, config in zip(compared, configs, strict=True):
+        name = ", ".join(f"{option}={config[option]}" for option in varying) or "all"
+        groups.setdefault(name, []).append(run.history)
+    return groups if len(groups) <= MOST_CURVES else {"all": [run.history for run in compared]}
 
 
 def _row(run: Run) -> list[str]:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 TEMPORARY = ".tmp"  # the suffix of a file that is being written
@@ -11,16 +12,17 @@ class FileError(OSError):
     """A file that cannot be written. The text is one line: path, what was expected, what came."""
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Make `content` the file at `path`: all of it or nothing. Raises FileError and leaves no temporary.
 
     It is written beside its final name, flushed to the disk, renamed over it, and the folder is flushed: after a
-    crash at any moment the name holds the old file or the new one.
+    crash at any moment the name holds the old file or the new one. `mode` says who may read and write it, as far as
+    the umask lets them; nobody else can at any moment.
     """
     temporary = path.with_name(path.name + TEMPORARY)
     try:
         try:
-            with temporary.open("wb") as file:
+            with open(temporary, "wb", opener=partial(os.open, mode=mode)) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -31,6 +33,13 @@ def replace(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise FileError(f"{path}: expected to write {len(content)} bytes, got {error.strerror}") from error
+
+
+def read(path: Path) -> bytes:
+    """The content of the file at `path`. Raises OSError, of what is no regular file too: a FIFO may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "a folder, FIFO or device")
+    return path.read_bytes()
 
 
 def append(path: Path, row: bytes) -> None:

@@ -64,13 +64,7 @@ def _owned(path: Path) -> Iterator[None]:
     try:
         _make(path, me)
     except FileExistsError:
-        holder = path.read_text(errors="replace")
-        if not _ended(holder):
-            raise RunError(
-                f"{path.parent}: expected to be its only writer, got a run in progress, or one that was killed on "
-                f"another host: {holder or 'nobody named'}; if it has ended, delete {path.name}"
-            ) from None
-        path.unlink()
+        _take_over(path)
         _make(path, me)
     try:
         yield
@@ -81,6 +75,22 @@ def _owned(path: Path) -> Iterator[None]:
 def _make(path: Path, content: str) -> None:
     with path.open("x") as file:
         file.write(content)
+
+
+def _take_over(path: Path) -> None:
+    """Remove the file of a process that has ended. Raises RunError if it has not, or somebody was faster."""
+    holder = path.read_text(errors="replace")
+    if not _ended(holder):
+        raise RunError(
+            f"{path.parent}: expected to be its only writer, got a run in progress, or one that was killed on "
+            f"another host: {holder or 'nobody named'}; if it has ended, delete {path.name}"
+        )
+    removed = path.with_name(f"{path.name}.{os.getpid()}")
+    path.rename(removed)
+    if (faster := removed.read_text(errors="replace")) != holder:
+        removed.rename(path)
+        raise RunError(f"{path.parent}: expected to be its only writer, got a run in progress: {faster}")
+    removed.unlink()
 
 
 def _ended(holder: str) -> bool:

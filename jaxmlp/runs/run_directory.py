@@ -6,6 +6,7 @@ metrics.jsonl           one row an epoch
 checkpoint-000012.npz   after epoch 12, and the one before it
 best.npz                after the epoch with the fewest validation errors
 test.json               the test errors, once the run is done
+secret.key              of a private run: what its batches and its noise are drawn from
 explore.html            the page of python -m jaxmlp.explore, if it was asked for
 lock                    held by the process that writes
 """
@@ -19,13 +20,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from jaxmlp.runs import checkpoint
+from jaxmlp.runs import checkpoint, files
 from jaxmlp.runs.checkpoint import CheckpointError
 from jaxmlp.training.loop import Metrics
 
 FLAGS, CONFIG, METRICS = "flags.txt", "config.json", "metrics.jsonl"
 BEST, TEST, LOCK = "best.npz", "test.json", "lock"
 EXPLORER = "explore.html"
+SECRET = "secret.key"
+SWEEP = "sweep.csv"  # in a folder of many runs: see sweep_directory.py
 CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 
 T = TypeVar("T")
@@ -42,8 +45,10 @@ class RunWarning(UserWarning):
 def read_config(path: Path) -> dict[str, Any]:
     """What config.json of the run directory says: config, data, environment. Raises RunError."""
     try:
-        recorded = json.loads((path / CONFIG).read_text())
+        recorded = json.loads(files.read(path / CONFIG))
     except OSError as error:
+        if (path / SWEEP).is_file():
+            raise RunError(f"{path}: expected the directory of one run, got that of a sweep of them") from error
         raise RunError(f"{path}: expected a run directory, got no {CONFIG} ({error.strerror})") from error
     except ValueError as error:
         raise RunError(f"{path / CONFIG}: expected JSON, got {error}") from error
@@ -88,7 +93,7 @@ def read_test(path: Path) -> dict[str, int] | None:
     """epoch, errors and examples of the run's test; None before it. Raises RunError."""
     file = path / TEST
     try:
-        recorded = json.loads(file.read_text())
+        recorded = json.loads(files.read(file))
         return {name: int(recorded[name]) for name in ("epoch", "errors", "examples")}
     except FileNotFoundError:
         return None

@@ -1,6 +1,7 @@
 """What a training run is told: one frozen record, each field checked, each field a command-line flag."""
 
 from dataclasses import dataclass, fields
+from math import isfinite
 
 from jaxmlp.activations import ACTIVATIONS, Phi, named
 from jaxmlp.inputs.view import View
@@ -41,6 +42,9 @@ class Config(View):
     )
     batch_size: int = integer(10, "examples in a batch", 1, 1_000_000, group="training")
     epochs: int = integer(30, "passes over the training data", 0, 1_000_000)
+    patience: int = integer(
+        0, "stop once the best validation loss is so many epochs old; 0 never does", 0, 1_000_000
+    )
     learning_rate: float = positive(3.0, "the learning rate, at its peak if scheduled", group="optimizer")
     schedule: str = choice("constant", "of the learning rate after warm-up", "constant", "cosine")
     warmup_epochs: int = integer(0, "epochs in which the learning rate rises linearly to its peak", 0, 1_000_000)
@@ -54,6 +58,14 @@ class Config(View):
         "decoupled weight decay: each step shrinks W1 and W2 by 1 - learning_rate * weight_decay"
     )
     clip_norm: float = amount("scale each example's gradient down to this norm if it is longer; 0 clips nothing")
+    noise_multiplier: float = option(
+        0.0,
+        "train privately (DP-SGD): add noise of so many times clip_norm to each sum of clipped gradients",
+        "0, or a finite number >= 0.1",  # below it ε is in the thousands
+        lambda v: v == 0 or (isfinite(v) and v >= 0.1),
+        group="privacy",
+    )
+    delta: float = fraction(0.0, "the δ of the (ε, δ)-differential privacy that noise_multiplier gives")
     elastic: float = at_most(
         1000,
         "distort each image: move its pixels by so many pixels times smoothed noise from (-1, 1)",
@@ -94,7 +106,11 @@ class Config(View):
     )
     log_noise_scale: bool = switch("add the gradient noise scale to each epoch's record")
     seed: int = integer(
-        0, "decides the first weights, the order of the examples, distortions, mixtures and dropout", 0, 2**32 - 1
+        0,
+        "decides the first weights, the order of the examples, distortions, mixtures and dropout; of a private run "
+        "the first weights alone",
+        0,
+        2**32 - 1,
     )
     train_on_all: bool = switch("train on the whole training file, validation examples included")
 
@@ -118,9 +134,13 @@ class Config(View):
         if self.batches_per_block > 1 and not self.blockable:
             raise ConfigError(
                 "batches_per_block",
-                "0 or 1, or sgd without log_noise_scale, distortions, edges, mixup and dropout",
+                "0 or 1, or sgd without log_noise_scale, distortions, edges, mixup, dropout and noise_multiplier",
                 self.batches_per_block,
             )
+        if self.directions and self.edges:
+            raise ConfigError("edges", "False with directions", self.edges)
+        if self.directions and self.distorts:  # it would be the maps that are distorted
+            raise ConfigError("directions", "False with distortions", self.directions)
         if self.elastic_sigma != ELASTIC_SIGMA and not self.elastic:
             raise ConfigError("elastic_sigma", f"{ELASTIC_SIGMA} without elastic", self.elastic_sigma)
         if self.mixup and self.batch_size == 1:
@@ -129,12 +149,28 @@ class Config(View):
             raise ConfigError("distortion_end", "1 without a distortion", self.distortion_end)
         if self.nesterov and not self.momentum:
             raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
+        self._check_privacy()
+
+    def _check_privacy(self) -> None:
+        if not self.private:
+            if self.delta:
+                raise ConfigError("delta", "0 without noise_multiplier", self.delta)
+            return
+        if not self.clip_norm:
+            raise ConfigError("clip_norm", "a number > 0 with noise_multiplier", self.clip_norm)
+        if not self.delta:
+            raise ConfigError("delta", "a number > 0 and < 1 with noise_multiplier", self.delta)
+        for name in ("mixup", "log_noise_scale"):  # which look at more than one example
+            if getattr(self, name):
+                raise ConfigError(name, f"{getattr(Config, name)} with noise_multiplier", getattr(self, name))
 
     def check_data(self, shape: tuple[int, ...]) -> None:
         """Raise ConfigError if training images of this shape are too few for a batch, or cannot be shown so."""
         examples, *size = shape
         if self.batch_size > examples:
             raise ConfigError("batch_size", f"at most the {examples} training examples", self.batch_size)
+        if self.delta >= 1 / examples:  # which a mechanism meets that publishes one of the examples
+            raise ConfigError("delta", f"less than 1 in {examples}, the training examples", self.delta)
         if misfit := self.misfit(tuple(size)):
             name, needs = misfit
             raise ConfigError(name, f"False for images without {needs}", f"True, for {'x'.join(map(str, size))}")
@@ -143,6 +179,12 @@ class Config(View):
     def view(self) -> View:
         """What the network is shown, alone."""
         return View(**{f.name: getattr(self, f.name) for f in fields(View)})
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that are not defaults, as one writes them."""
+        changed = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+        return [f"--{name}" if value is True else f"--{name}={value}" for name, value in changed.items()]
 
     @property
     def activation(self) -> Phi:
@@ -160,11 +202,16 @@ class Config(View):
         return bool(self.converts or self.mixup or self.input_dropout or self.distorts)
 
     @property
+    def private(self) -> bool:
+        """Whether its training is differentially private."""
+        return self.noise_multiplier > 0
+
+    @property
     def blockable(self) -> bool:
         """Whether its batches may go in blocks: the optimizer is linear, and a step only reads its inputs."""
-        return self.optimizer == "sgd" and not (self.log_noise_scale or self.augments)
+        return self.optimizer == "sgd" and not (self.log_noise_scale or self.augments or self.private)
 
     @property
     def scheduled(self) -> bool:
         """Whether what an epoch does depends on how many there are."""
-        return self.schedule != "constant" or self.distortion_end != 1
+        return self.schedule != "constant" or self.distortion_end != 1 or self.private

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxmlp import batch, statistics
+from jaxmlp import batch, network, statistics
+from jaxmlp.batch import Passes
 from jaxmlp.inputs import pixels
 from jaxmlp.network import Params
 from jaxmlp.statistics import NoiseScale
@@ -18,6 +19,7 @@ from jaxmlp.training import blocked, devices
 from jaxmlp.training.augmentation import augmented
 from jaxmlp.training.config import Config
 from jaxmlp.training.optimizers import Tree, optimizer_of
+from jaxmlp.training.privacy import noise
 
 
 class Seen(NamedTuple):
@@ -44,15 +46,23 @@ class State(NamedTuple):
     optimizer: Any
 
 
+class Private(NamedTuple):
+    """What a private step is given beside its batch; with a leading axis, all those of an epoch."""
+
+    mask: Any  # (padded,), bool: False for padding
+    noise_key: Any  # of privacy/noise.py
+
+
 class EpochInput(NamedTuple):
     """What an epoch is given beside the state."""
 
     images: jax.Array  # (n, D), uint8
     labels: jax.Array  # (n,), uint8
-    rows: Any  # (n,): the order in which the examples are met
+    rows: Any  # (n,): the order in which the examples are met; of a private epoch (steps, padded), its batches
     learning_rates: Any  # one a step, ceil(n / batch_size) of them
     key: jax.Array  # of distortions, mixtures and dropout
     strength: Any  # of the distortions, a scalar
+    private: Any = None  # a Private, if the config is private
 
 
 class StepInput(NamedTuple):
@@ -62,6 +72,7 @@ class StepInput(NamedTuple):
     label: jax.Array  # (B,), uint8
     learning_rate: jax.Array
     key: jax.Array
+    private: Any = None  # a Private, if the config is private
 
 
 @partial(jax.jit, static_argnames=("config", "tuning", "size"), donate_argnames="state")
@@ -74,12 +85,18 @@ def train_epoch(
     `size` is the (H, W) of an image, which distortions and edge maps need: images are carried flat, for a TPU pads
     the last two axes of an array. `state` is donated.
     """
-    images, labels, rows, learning_rates, key, strength = inputs
+    images, labels, rows, learning_rates, key, strength, private = inputs
     n, B, S = images.shape[0], config.batch_size, tuning.batches_per_block
     whole = n // B
     in_blocks = whole // S * S if S > 1 else 0
     images, labels = images[rows], labels[rows]  # one gather for the epoch, not one a step
     keys = jax.random.split(key, len(learning_rates))
+    step = partial(_step, strength=strength, config=config, mesh=tuning.mesh, size=size)
+    if config.private:
+        sizes = jnp.sum(private.mask, axis=1)
+        state, seen = jax.lax.scan(step, _flipped(state), StepInput(images, labels, learning_rates, keys, private))
+        loss = jnp.sum(seen.loss * sizes) / jnp.maximum(jnp.sum(sizes), 1)
+        return devices.keep_placed(_flipped(state), tuning.mesh), Seen(loss, None)
 
     def batches(start: int, stop: int) -> StepInput:
         part = slice(start * B, stop * B)
@@ -95,7 +112,6 @@ def train_epoch(
     if in_blocks:
         state, losses = _scan_blocks(state, batches(0, in_blocks), S, config)
         loss += jnp.sum(losses) * B
-    step = partial(_step, strength=strength, config=config, mesh=tuning.mesh, size=size)
     state = _flipped(state)
     state, seen = jax.lax.scan(step, state, batches(in_blocks, whole))
     loss += jnp.sum(seen.loss) * B
@@ -120,23 +136,39 @@ def _step(
     images, y = pixels.examples(params, inputs.pixels, inputs.label)
     images = images.reshape(-1, *size) if size else images
     x, y = augmented(inputs.key, images, y, strength, config, mesh)
-    gradient, seen = _flipped_gradient(params, x, y, config)
+    passes = batch.passes(params, x, y, config.activation)
+    if config.private:
+        gradient, seen = _private_gradient(passes, inputs.private, config)
+    else:
+        gradient, seen = _gradient(passes, config)
     update = optimizer_of(config).update(gradient, state.optimizer, state.params, inputs.learning_rate)
     return State(*update), seen
 
 
-def _flipped_gradient(params: Params, x: jax.Array, y: jax.Array, config: Config) -> tuple[Params, Seen]:
+def _gradient(passes: Passes, config: Config) -> tuple[Params, Seen]:
     """(the gradient by these examples, flipped; what was seen of them)."""
-    passes = batch.passes(params, x, y, config.activation)
     if config.clip_norm:
         gradient = statistics.clipped_gradient(passes, config.clip_norm)
     else:
         gradient = batch.gradient(passes.trace, passes.deltas)
     seen = Seen(
-        loss=batch.mean_loss(passes.trace, y),
+        loss=batch.mean_loss(passes.trace, passes.y),
         noise=statistics.noise_scale(passes) if config.log_noise_scale else None,
     )
     return _flipped(gradient), seen
+
+
+def _private_gradient(passes: Passes, private: Private, config: Config) -> tuple[Params, Seen]:
+    """The same in private: (Σ of the clipped gradients + noise) / B, B being the batch size that was asked for.
+
+    To divide by the size that was drawn would tell it. Abadi et al. 2016, algorithm 1.
+    """
+    B, C, mask = config.batch_size, config.clip_norm, private.mask
+    clipped = _flipped(statistics.clipped_sum(passes, C, mask))
+    noisy = noise.added(private.noise_key, clipped, config.noise_multiplier * C)
+    losses = jax.vmap(network.squared_error)(passes.trace.x2, passes.y)
+    loss = jnp.sum(losses, where=mask) / jnp.maximum(jnp.sum(mask), 1)
+    return jax.tree.map(lambda leaf: leaf / B, noisy), Seen(loss, None)
 
 
 def _flipped(tree: Tree) -> Tree:

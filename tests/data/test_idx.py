@@ -130,15 +130,15 @@ BAD = {  # name: (file name, content, what the message says after the path)
     "gzip CRC": ("images.gz", flipped(PACKED, -8), "expected intact gzip data, got .*incorrect data check"),
     "gzip length": ("images.gz", flipped(PACKED, -4), "expected intact gzip data, got .*incorrect length check"),
     "gzip method": ("images.gz", flipped(PACKED, 2), "expected intact gzip data, got .*compression method"),
-    "gzip, more behind": ("images.gz", PACKED + b"\0", "expected the end after the gzip stream, got more bytes"),
+    "gzip, more behind": ("images.gz", PACKED + b"\1", "expected the end after the gzip stream, got more bytes"),
     "gzip, far behind": (
         "images.gz",
-        PACKED + bytes(2**17),
+        PACKED + bytes(2**17) + b"\1",
         "expected the end after the gzip stream, got more bytes",
     ),
     "gzip, next chunk": (
         "images.gz",
-        named(idx.CHUNK) + b"\0",
+        named(idx.CHUNK) + b"\1",
         "expected the end after the gzip stream, got more bytes",
     ),
     "the array twice": ("images.gz", PACKED + PACKED, "expected .* items, as its header says, got more"),
@@ -155,6 +155,15 @@ BAD = {  # name: (file name, content, what the message says after the path)
     "no content": ("images.gz", empty_blocks(10**6), "expected gzip data, got .* bytes that hold only 0"),
     "endless name": ("images.gz", b"\x1f\x8b\x08\x08" + 3 * 10**6 * b"n", "expected gzip data, got .* hold only 0"),
 }
+
+
+@pytest.mark.parametrize("zeros", [1, 100, 2 * idx.CHUNK])
+def test_passes_over_zeros_behind_and_between_gzip_streams(tmp_path, zeros):
+    """As gzip does: they fill the blocks of a tape."""
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(PLAIN[:17]) + bytes(zeros) + gzip.compress(PLAIN[17:]) + bytes(zeros))
+    (tmp_path / "images").write_bytes(PLAIN)
+    np.testing.assert_array_equal(idx.read(path, 3), idx.read(tmp_path / "images", 3))
 
 
 @pytest.mark.parametrize("cuts", [[7], [16], [-1], [2, 17, 20]])

@@ -34,6 +34,7 @@ OPTIONS = {
         "batch_size": 12,  # which four devices divide
     },
     "blocks": {"batches_per_block": 4, "momentum": 0.9, "clip_norm": 0.1},
+    "private": {"noise_multiplier": 1.0, "clip_norm": 0.1, "delta": 1e-3},
 }
 
 
@@ -46,7 +47,7 @@ def dataset(few_digits):
 
 
 def trained(config, dataset, count):
-    program = loop.prepare(config, dataset, devices.mesh_of(count, config))
+    program = loop.prepare(config, dataset, devices.mesh_of(count, config), secret=bytes(32))
     *_, (state, metrics) = ((jax.tree.map(np.asarray, s), m) for s, m in loop.fit(program))
     return state, metrics, int(program.test(state.params).errors)
 

@@ -35,6 +35,27 @@ def test_losses_and_accuracies_of_two_runs():
     assert points == [(first, [[1, 0.5], [2, 0.75], [3, 0.8]]), (second, [[1, 0.9]])]
 
 
+def test_a_band_holds_its_runs_and_the_line_is_their_median():
+    """Of those that have come to an epoch: the third run ended after one."""
+    groups = [[history(0.1, 0.3, 0.8), history(0.2, 0.5, 0.6), history(0.9)], [history(0.4)]]
+    figure = plots.accuracy_bands(groups)
+    (axes,) = figure.axes
+    points = [(colour, points) for _, colour, points in lines(figure)]
+    assert points == [
+        (plots.colour(0), [[1, 0.2], [2, 0.4], [3, pytest.approx(0.7)]]),
+        (plots.colour(1), [[1, 0.4]]),
+    ]
+    band, _ = axes.collections
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices.tolist()}
+    assert corners == {(1, 0.1), (1, 0.9), (2, 0.3), (2, 0.5), (3, 0.6), (3, 0.8)}
+
+
+def test_bands_of_losses_have_one_legend():
+    figure = plots.loss_bands([[history(0.1, 0.2)] * 2, [history(0.1)] * 3])
+    assert [label for label, *_ in lines(figure)] == ["training", "validation"] * 2
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["training", "validation"]
+
+
 def test_the_learning_rate_of_a_run_under_way_is_that_of_its_steps():
     config = Config(epochs=4, batch_size=10, learning_rate=2.0, schedule="cosine", warmup_epochs=1)
     ((_, _, points),) = lines(plots.learning_rates(config, examples=95, epochs=2))  # 10 steps an epoch

@@ -82,6 +82,21 @@ def test_a_network_of_edges_of_upright_digits_is_shown_such(edges_run, few_digit
     assert "Its quarters are maps of edges: " in page
 
 
+def test_many_runs_are_bands_of_those_that_differ_in_the_seed_alone(copy, tmp_path):
+    runs = []
+    for seed in range(6):
+        for hidden in (12, 13):
+            runs.append(shutil.copytree(copy, tmp_path / f"{hidden}-{seed}"))
+            change(runs[-1], config={"seed": seed, "hidden": hidden})
+    few, many = (reporting.write_comparison(paths).read_text() for paths in (runs[:10], runs))
+    assert "hidden=12, 6 networks</li>" in many
+    assert "hidden=13, 6 networks</li>" in many
+    assert "networks</li>" not in few
+    for number, run in enumerate(runs):
+        change(run, config={"batch_size": number + 1})
+    assert "all, 12 networks</li>" in reporting.write_comparison(runs).read_text()
+
+
 def test_a_place_that_cannot_be_written(copy):
     (copy / "report").write_text("in the way")
     with pytest.raises(FileError, match="report: expected a folder to write in, got File exists"):

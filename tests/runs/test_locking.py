@@ -52,6 +52,23 @@ def test_what_a_killed_writer_of_this_host_left_is_taken_over(tmp_path, no_flock
         assert (tmp_path / "lock.owner").read_text() == f"{HOST} {os.getpid()}"
 
 
+def test_of_two_that_take_over_the_slower_is_refused(tmp_path, no_flock, monkeypatch):
+    """It has read the name of the process that ended; meanwhile the other has taken its place."""
+    path = tmp_path / "lock.owner"
+    path.write_text("the ended")
+
+    def ended(holder):
+        assert holder == "the ended"
+        path.write_text("the faster")
+        return True
+
+    monkeypatch.setattr(locking, "_ended", ended)
+    with pytest.raises(RunError, match=r"its only writer, got a run in progress: the faster$"):
+        locking.locked(tmp_path / "lock").__enter__()
+    assert path.read_text() == "the faster"
+    assert {file.name for file in tmp_path.iterdir()} == {"lock", "lock.owner"}
+
+
 @pytest.mark.parametrize("holder", [f"{HOST} {os.getppid()}", "elsewhere 1", "", "nonsense"])
 def test_a_writer_that_may_live_is_respected(tmp_path, no_flock, holder):
     (tmp_path / "lock.owner").write_text(holder)

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import pytest
 import jaxmlp
 from jaxmlp.data import datasets
 from jaxmlp.inputs.view import View
+from jaxmlp.network import Params
 from jaxmlp.runs import checkpoint, run_directory, run_writer, storage, trainer
 from jaxmlp.runs.checkpoint import CheckpointError
 from jaxmlp.runs.files import FileError
@@ -19,9 +22,15 @@ from jaxmlp.runs.run import read_run
 from jaxmlp.runs.run_directory import RunError, RunWarning
 from jaxmlp.runs.stopping import Stopped, StopRequest
 from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.epoch import State
+from jaxmlp.training.loop import Metrics
+from jaxmlp.training.privacy.account import account_of
 
 CONFIG = Config(hidden=6, epochs=3, batch_size=7, phi="tanh,sigmoid", learning_rate=0.5)
 FLAGS = "--hidden=6\n"
+
+
+PRIVATE = {"noise_multiplier": 2.0, "clip_norm": 0.5, "delta": 1e-3, "batch_size": 50, "momentum": 0.5}
 
 
 class AtOnce(StopRequest):
@@ -47,6 +56,11 @@ def left_by(path):
         saved["history"] = timeless(json.loads(saved["history"].tobytes()))
     rows = timeless(map(json.loads, (path / "metrics.jsonl").read_text().splitlines()))
     return arrays, rows, (path / "test.json").read_text()
+
+
+def same_secret(monkeypatch):
+    """One for all private runs, which draw a fresh one each."""
+    monkeypatch.setattr(run_writer.secret, "fresh", lambda: bytes(range(32)))
 
 
 def timeless(rows):
@@ -96,11 +110,13 @@ def untested(copy):
             "deskew": True,
             "edges": True,
         },
+        PRIVATE,
     ],
     ids=str,
 )
-def test_a_run_stopped_at_every_epoch_ends_with_the_same_bits(few_digits, tmp_path, options):
+def test_a_run_stopped_at_every_epoch_ends_with_the_same_bits(few_digits, tmp_path, monkeypatch, options):
     config = Config(**{**vars(CONFIG), **options})
+    same_secret(monkeypatch)
     train(tmp_path / "whole", few_digits, config)
     for epoch in (1, 2, 3):
         with pytest.raises(Stopped, match=f"stopped after epoch {epoch}"):
@@ -228,7 +244,7 @@ def forget(file, names):
 
 def test_a_run_older_than_a_flag_goes_on_with_its_default(whole, untested, few_digits):
     """Its config and its checkpoints know nothing of it."""
-    view = ("deskew", "edges")
+    view = ("deskew", "directions", "edges")
     recorded = json.loads((untested / "config.json").read_text())
     for name in view:
         del recorded["config"][name]
@@ -244,6 +260,55 @@ def test_a_run_older_than_a_flag_goes_on_with_its_default(whole, untested, few_d
     np.testing.assert_equal(left_by(untested)[1:], left_by(whole)[1:])
     last = "checkpoint-000003.npz"
     np.testing.assert_equal(left_by(untested)[0][last], left_by(whole)[0][last])
+
+
+@pytest.fixture
+def private(few_digits, tmp_path):
+    """A private run that was stopped after its first epoch."""
+    path, config = tmp_path / "private", Config(**{**vars(CONFIG), **PRIVATE})
+    with pytest.raises(Stopped):
+        train(path, few_digits, config, AfterOne())
+    return path, config
+
+
+def test_a_private_run_keeps_its_secret_to_its_owner_and_out_of_its_other_files(private):
+    path, _ = private
+    file = path / "secret.key"
+    assert stat.filemode(file.stat().st_mode) == "-rw-------"
+    secret = file.read_bytes()
+    assert len(secret) == 32
+    for other in path.iterdir():
+        content = other.read_bytes()
+        assert other == file or not (secret in content or secret.hex().encode() in content)
+    (row,) = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
+    assert row["epsilon"] == account_of(Config(**{**vars(CONFIG), **PRIVATE}), 500).epsilon(1)
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"short")])
+def test_without_its_secret_a_private_run_does_not_go_on(private, few_digits, damage):
+    path, config = private
+    damage(path / "secret.key")
+    before = {file.name: file.read_bytes() for file in path.glob("*.npz")}
+    expected = r"secret\.key: expected the 32 bytes that the run draws from, got (no such file|5 bytes)$"
+    with pytest.raises(RunError, match=expected):
+        train(path, few_digits, config)
+    assert {file.name: file.read_bytes() for file in path.glob("*.npz")} == before
+
+
+def test_killed_before_it_had_a_secret_a_private_run_begins(few_digits, tmp_path):
+    path, config = tmp_path / "run", Config(**{**vars(CONFIG), **PRIVATE})
+    with pytest.raises(Stopped):
+        train(path, few_digits, config, AtOnce())
+    (path / "secret.key").rename(path / "secret.key.tmp")
+    train(path, few_digits, config)
+    assert not (path / "secret.key.tmp").exists()
+
+
+@pytest.mark.parametrize("epochs", [2, 4])
+def test_another_number_of_epochs_is_another_account(private, few_digits, epochs):
+    path, config = private
+    with pytest.raises(ConfigError, match=f"^epochs: expected 3, with which {path} was begun, got {epochs}"):
+        train(path, few_digits, replace(config, epochs=epochs))
 
 
 def test_fewer_epochs_are_refused(copy, few_digits):
@@ -386,6 +451,33 @@ def test_a_finished_run_says_so_without_compiling(whole, few_digits, capsys, mon
     ]
 
 
+def test_patience_ends_a_run_at_the_same_epoch_however_often_it_stops(few_digits, tmp_path, capsys):
+    config = dataclasses.replace(CONFIG, epochs=20, learning_rate=30.0, patience=2)
+    train(tmp_path / "whole", few_digits, config)
+    assert (
+        "\nthe best validation loss is 2 epochs old: no patience for more\ntest errors: " in capsys.readouterr().out
+    )
+    history = read_run(tmp_path / "whole").history
+    assert min(history, key=lambda metrics: metrics.validation_loss).epoch == len(history) - 2 < 18
+    assert run_directory.read_test(tmp_path / "whole")["epoch"] == len(history)
+    for _ in history:
+        with pytest.raises(Stopped):
+            train(tmp_path / "pieces", few_digits, config, AfterOne())
+    train(tmp_path / "pieces", few_digits, config)
+    assert_same(tmp_path / "whole", tmp_path / "pieces")
+    with pytest.raises(ConfigError, match=r"^patience: expected 2, with which .* was begun, got 3"):
+        train(tmp_path / "whole", few_digits, dataclasses.replace(config, patience=3))
+
+
+def test_a_run_that_patience_has_ended_says_so_without_compiling(few_digits, tmp_path, capsys, monkeypatch):
+    config = dataclasses.replace(CONFIG, epochs=20, learning_rate=30.0, patience=1)
+    train(tmp_path / "run", few_digits, config)
+    monkeypatch.setattr(trainer.loop, "prepare", lambda *arguments: pytest.fail("it was compiled"))
+    train(tmp_path / "run", few_digits, config)
+    done = run_directory.read_test(tmp_path / "run")["epoch"]
+    assert f"all {done} epochs are done\n" in capsys.readouterr().out
+
+
 def test_the_best_network_is_the_one_that_its_record_says(whole, few_digits):
     """What is saved as the best makes the validation errors, and the loss, of its own last row, and the fewest."""
     arrays = checkpoint.load(whole / "best.npz")
@@ -397,6 +489,16 @@ def test_the_best_network_is_the_one_that_its_record_says(whole, few_digits):
     assert rows[-1]["validation_loss"] == pytest.approx(np.sum((x2 - np.eye(10)[labels]) ** 2) / 200, rel=1e-6)
     every = [json.loads(line)["validation_errors"] for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["validation_errors"] == min(every)
+
+
+def test_a_later_epoch_that_is_worse_does_not_replace_the_best(tmp_path):
+    with run_writer.opened(tmp_path / "run") as writer:
+        saved = run_writer.Saved(State(Params(*(np.zeros(1) for _ in range(4))), ()), ())
+        for epoch, (errors, loss) in enumerate([(9, 0.3), (5, 0.2), (7, 0.1), (5, 0.25)], 1):
+            metrics = Metrics(epoch, 0.1, loss, errors, 1 - errors / 100, 1.0, 1.0)
+            saved = run_writer.Saved(saved.state, (*saved.history, metrics))
+            writer.save(saved, CONFIG)
+    assert checkpoint.load(tmp_path / "run" / "best.npz")["epoch"] == 2
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from jaxmlp.training.config import Config, ConfigError
         "phi": ("", "Sigmoid", "relu,", "relu,relu,relu", "sigmoid # best"),
         "batch_size": (0, -10),
         "epochs": (-1, 2.0),
+        "patience": (-1, 1.5),
         "learning_rate": (0.0, -3.0, float("nan"), float("inf"), "3"),
         "schedule": ("", "linear"),
         "warmup_epochs": (-1, 31),
@@ -28,6 +29,8 @@ from jaxmlp.training.config import Config, ConfigError
         "weight_decay": (-1e-4, float("nan"), float("inf")),
         "batches_per_block": (-1, 1.5),
         "clip_norm": (-1.0, float("nan"), float("inf")),
+        "noise_multiplier": (-1.0, 0.01, float("nan"), float("inf")),
+        "delta": (-1e-5, 1.0, float("nan"), 1e-5),  # 1e-5 needs noise
         "elastic": (-38.0, float("nan"), 1e9),
         "elastic_sigma": (0.0, -5.0, 1e12, 4.0),  # 4 needs elastic
         "rotation": (-1.0, 181.0),
@@ -70,6 +73,7 @@ def test_adam_takes_no_momentum(option, message):
         {"elastic": 38.0},
         {"mixup": 0.3},
         {"input_dropout": 0.2},
+        {"noise_multiplier": 1.0, "clip_norm": 1.0, "delta": 1e-5},
     ],
 )
 def test_only_plain_sgd_goes_in_blocks(option):
@@ -77,6 +81,30 @@ def test_only_plain_sgd_goes_in_blocks(option):
         Config(batches_per_block=2, **option)
     assert not Config(**option).blockable
     assert Config(clip_norm=0.1).blockable
+
+
+PRIVATE = {"noise_multiplier": 1.0, "clip_norm": 1.0, "delta": 1e-5}
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"clip_norm": 0.0}, "clip_norm: expected a number > 0 with noise_multiplier, got 0.0"),
+        ({"delta": 0.0}, "delta: expected a number > 0 and < 1 with noise_multiplier, got 0.0"),
+        ({"mixup": 0.2}, "mixup: expected 0.0 with noise_multiplier, got 0.2"),
+        ({"log_noise_scale": True}, "log_noise_scale: expected False with noise_multiplier, got True"),
+    ],
+)
+def test_what_does_not_go_with_private_training(option, message):
+    with pytest.raises(ConfigError) as caught:
+        Config(**PRIVATE | option)
+    assert str(caught.value) == message
+
+
+def test_what_is_done_to_one_example_alone_goes_with_private_training():
+    options = {"rotation": 5.0, "elastic": 30.0, "input_dropout": 0.1, "deskew": True, "edges": True}
+    assert Config(**PRIVATE, **options, optimizer="adam").private
+    assert not Config(clip_norm=1.0).private
 
 
 def test_one_example_has_no_noise_scale():
@@ -90,6 +118,18 @@ def test_every_field_says_what_it_is_and_what_it_may_be():
         assert f.metadata["help"]
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"edges": True}, "^edges: expected False with directions, got True$"),
+        ({"shift": 1.0}, "^directions: expected False with distortions, got True$"),
+    ],
+)
+def test_what_does_not_go_with_directions(option, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(directions=True, **option)
+
+
 def test_its_view_is_what_the_network_is_shown():
     assert Config().view == View()
     assert Config(hidden=5, deskew=True).view == View(deskew=True)
@@ -99,6 +139,11 @@ def test_its_view_is_what_the_network_is_shown():
 @pytest.mark.parametrize(
     ("options", "shape", "message"),
     [
+        (
+            PRIVATE | {"delta": 0.002},
+            (500, 28, 28),
+            "delta: expected less than 1 in 500, the training examples, got 0.002",
+        ),
         ({"batch_size": 501}, (500, 28, 28), "batch_size: expected at most the 500 training examples, got 501"),
         (
             {"edges": True},

@@ -11,8 +11,9 @@ from jaxmlp import activations, batch, network
 from jaxmlp.training import blocked
 from jaxmlp.training.augmentation import augmented
 from jaxmlp.training.config import Config
-from jaxmlp.training.epoch import PLAIN, EpochInput, State, Tuning, train_epoch
+from jaxmlp.training.epoch import PLAIN, EpochInput, Private, State, Tuning, train_epoch
 from jaxmlp.training.optimizers import optimizer_of
+from jaxmlp.training.privacy import noise
 
 D, K, C = 12, 5, 4
 PHI = (activations.tanh, activations.sigmoid)
@@ -129,6 +130,64 @@ def test_what_a_step_makes_of_its_images_is_what_is_learned(options):
     state, seen = trained(config, images, labels, strength=strength)
     rounding = 1e-6 if "elastic" in options else 1e-11  # displacements are float32
     assert_close((state, seen.loss), by_hand(config, seen_batches), rounding)
+
+
+PRIVATE = {"clip_norm": 0.45, "noise_multiplier": 0.3, "delta": 1e-2}
+STEPS, PADDED = 4, 6
+MASK = np.arange(PADDED) < np.array([5, 0, 6, 3])[:, None]  # batches of these sizes: one is empty
+NOISE_KEYS = noise.keys(bytes(32), 0, STEPS)
+
+
+def trained_privately(config, images, labels, padding=0, state=None):
+    rows = np.where(MASK, np.random.default_rng(1).integers(0, len(images), MASK.shape), padding)
+    rates = np.linspace(0.5, 0.1, STEPS)
+    inputs = EpochInput(images, labels, rows, rates, KEY, FULL, Private(MASK, NOISE_KEYS))
+    return rows, rates, *train_epoch(state or start(config), inputs, config)
+
+
+def test_a_private_epoch_is_clipped_sums_with_noise_over_the_batch_size_asked_for():
+    config, (images, labels) = config_of(4, momentum=0.9, **PRIVATE), data(23)
+    rows, rates, state, seen = trained_privately(config, images, labels)
+    expected, losses, norms = start(config), [], []
+    for r, mask, rate, key in zip(rows, MASK, rates, NOISE_KEYS, strict=True):
+        x, y = images[r[mask]] / 255, np.eye(C)[labels[r[mask]]]
+        theta, unravel = ravel_pytree(expected.params)
+        total = np.zeros(theta.shape)
+        for g in np.asarray(per_example(expected.params, x, y)) if len(x) else ():
+            norms.append(np.linalg.norm(g))
+            total += g * min(1, 0.45 / norms[-1])
+        losses += [float(network.loss(expected.params, x0, target, PHI)) for x0, target in zip(x, y, strict=True)]
+        zeros = jax.tree.map(np.zeros_like, unravel(theta))
+        added = noise.added(key, zeros._replace(W1=zeros.W1.T), 0.3 * 0.45)
+        gradient = jax.tree.map(lambda g, n: (g + n) / 4, unravel(total), added._replace(W1=added.W1.T))
+        update = optimizer_of(config).update(gradient, expected.optimizer, expected.params, rate)
+        expected = State(*update)
+    assert min(norms) < 0.45 < max(norms)
+    assert_close(state, expected, 1e-6)  # noise is float32
+    assert float(seen.loss) == pytest.approx(np.mean(losses), rel=1e-6)
+
+
+def test_padding_has_no_part_in_a_private_epoch():
+    config, examples = config_of(4, **PRIVATE), data(23)
+    one, other = (trained_privately(config, *examples, padding)[2:] for padding in (0, 7))
+    assert jax.tree.all(jax.tree.map(np.array_equal, one, other))
+
+
+def test_without_noise_and_clipping_a_private_epoch_is_one_of_sums(monkeypatch):
+    monkeypatch.setattr(noise, "added", lambda keys, sums, deviation: sums)
+    config, (images, labels) = config_of(4, clip_norm=1e3, noise_multiplier=0.1, delta=1e-2), data(23)
+    rows, rates, state, _ = trained_privately(config, images, labels)
+    params = start(config).params
+    for r, mask, rate in zip(rows, MASK, rates, strict=True):
+        if size := mask.sum():
+            _, mean = autodiff(params, images[r[mask]] / 255, np.eye(C)[labels[r[mask]]], PHI)
+            params = jax.tree.map(lambda p, g, by=rate * size / 4: p - by * g, params, mean)
+    assert_close(state.params, params, 1e-11)
+
+
+def test_a_private_epoch_without_its_mask_and_noise_does_not_run():
+    with pytest.raises(AttributeError):
+        trained(config_of(4, **PRIVATE), *data(23))
 
 
 def test_another_key_is_another_epoch():

@@ -1,15 +1,20 @@
 """The loop offered to code: one (state, metrics) an epoch, resumable, and stopped by a loss that is not finite."""
 
+from dataclasses import replace
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from compare import assert_close
 from jaxmlp import network
 from jaxmlp.data import datasets
 from jaxmlp.inputs.view import View
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config, ConfigError
-from jaxmlp.training.epoch import Tuning
+from jaxmlp.training.epoch import EpochInput, State, Tuning, train_epoch
+from jaxmlp.training.privacy.account import account_of
 
 CONFIG = Config(hidden=8, epochs=3, batch_size=7, momentum=0.5, schedule="cosine", warmup_epochs=1)
 
@@ -33,6 +38,57 @@ def test_one_record_an_epoch(program):
         assert m.examples_per_second == pytest.approx(500 / m.seconds)
 
 
+def test_an_epoch_is_handed_its_own_order_rates_key_and_strength(dataset):
+    """Against a loop written here: what is random comes from the seed and the number of the epoch."""
+    config = Config(
+        hidden=5, epochs=3, batch_size=60, input_dropout=0.3, rotation=20.0, mixup=0.5, seed=3, distortion_end=0.4
+    )
+    (*_, (state, _)) = loop.fit(loop.prepare(config, dataset))
+    images = dataset.train.images.reshape(500, -1)
+    expected = State(loop.first_params(3, 784, 5, 10), ())
+    for epoch in range(3):
+        inputs = EpochInput(
+            images,
+            dataset.train.labels,
+            loop.order(3, epoch, 500),
+            np.full(9, config.learning_rate, np.float32),
+            jax.random.wrap_key_data(np.array([3, epoch], np.uint32), impl="threefry2x32"),
+            np.float32([1, 0.7, 0.4][epoch]),
+        )
+        expected, _ = train_epoch(expected, inputs, config=config, size=(28, 28))
+    assert_close(state.params, expected.params, 1e-5)
+
+
+def record(epoch, loss):
+    return loop.Metrics(epoch, 0.1, loss, 5, 0.95, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("patience", "losses", "expected"),
+    [
+        (0, [3.0, 4.0, 5.0, 6.0], False),
+        (2, [], False),
+        (2, [3.0, 4.0], False),
+        (2, [3.0, 4.0, 5.0], True),
+        (2, [3.0, 3.0, 3.0], True),  # no better is no better
+        (2, [3.0, 4.0, 2.0, 4.0], False),
+        (1, [3.0, 2.0, 2.5], True),
+    ],
+)
+def test_patience_is_at_an_end_when_the_best_loss_is_so_old(patience, losses, expected):
+    history = [record(epoch, loss) for epoch, loss in enumerate(losses, 1)]
+    assert loop.out_of_patience(Config(patience=patience), history) == expected
+    assert loop.ended(Config(patience=patience), history) == expected
+
+
+def test_a_run_without_patience_for_more_ends(dataset):
+    """At this rate it swings, and is never better than after its first epochs."""
+    config = Config(hidden=8, epochs=20, batch_size=7, learning_rate=30.0, patience=2)
+    records = [metrics for _, metrics in loop.fit(loop.prepare(config, dataset))]
+    best = min(range(len(records)), key=lambda i: records[i].validation_loss)
+    assert len(records) == best + 1 + 2 < 20
+
+
 def test_the_record_is_of_the_state_beside_it(program, dataset):
     state, metrics = next(loop.fit(program))
     x = dataset.validation.images.reshape(100, -1) / 255
@@ -45,8 +101,8 @@ def test_the_record_is_of_the_state_beside_it(program, dataset):
 
 def test_a_run_continued_from_its_state_is_the_same_run(program):
     *_, (whole, _) = loop.fit(program)
-    first, _ = next(loop.fit(program))
-    *_, (continued, metrics) = loop.fit(program, first, first_epoch=1)
+    first, record = next(loop.fit(program))
+    *_, (continued, metrics) = loop.fit(program, first, [record])
     assert metrics.epoch == 3
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), whole, continued))
 
@@ -115,6 +171,53 @@ def test_upright_digits_are_trained_on_validated_and_tested(dataset):
     (ours, record), (theirs, expected) = next(loop.fit(upright)), next(loop.fit(by_hand))
     assert record[:5] == expected[:5]
     assert upright.test(ours.params).loss == by_hand.test(theirs.params).loss
+
+
+SECRET = bytes(range(32))
+PRIVATE = Config(
+    hidden=8,
+    epochs=3,
+    batch_size=50,
+    learning_rate=0.5,
+    noise_multiplier=2.0,
+    clip_norm=0.5,
+    delta=1e-3,
+    input_dropout=0.1,
+)
+
+
+@pytest.fixture(scope="module")
+def private(dataset):
+    return loop.prepare(PRIVATE, dataset, secret=SECRET)
+
+
+def test_a_private_run_learns_and_its_account_grows(private):
+    records = [metrics for _, metrics in loop.fit(private)]
+    assert records[-1].train_loss < records[0].train_loss
+    account = account_of(PRIVATE, 500)
+    assert account == (2.0, 0.1, 10, 1e-3)
+    assert [m.epsilon for m in records] == [account.epsilon(epochs) for epochs in (1, 2, 3)]
+
+
+def first_epoch(program):
+    """(the first parameters, those after an epoch)."""
+    state = program.init()
+    first = np.array(state.params.W1)
+    return first, np.array(program.train(state, 0)[0].params.W1)
+
+
+def test_the_secret_decides_a_private_run_and_the_seed_its_first_parameters_alone(private, dataset):
+    first, after = first_epoch(private)
+    same, again = first_epoch(loop.prepare(PRIVATE, dataset, secret=SECRET))
+    np.testing.assert_array_equal((same, again), (first, after))
+    seeded = loop.prepare(replace(PRIVATE, seed=1), dataset, secret=SECRET)
+    assert not np.allclose(seeded.init().params.W1, first)
+    state = State(*jax.tree.map(jnp.copy, private.init()))
+    np.testing.assert_array_equal(np.array(seeded.train(state, 0)[0].params.W1), after)
+    for other in (SECRET[::-1], None):
+        same, moved = first_epoch(loop.prepare(PRIVATE, dataset, secret=other))
+        np.testing.assert_array_equal(same, first)
+        assert not np.allclose(moved, after)
 
 
 def test_a_batch_larger_than_the_data_is_refused(dataset):

@@ -3,6 +3,7 @@
     python -m tools.bench                    training: seconds per 60,000 examples, by size and contender
     python -m tools.bench --costs            what each statistic and curvature costs, against autodiff
     python -m tools.bench --whole_process    from the shell to 97%, against scripts for PyTorch and scikit-learn
+    python -m tools.bench --sweep            16 networks side by side, against one after another and one a core
 
 `pip install -e '.[bench]'` brings the peers; one that is not installed is named and left out. Everything runs
 interleaved, with as many threads as there are cores (`taskset` gives it fewer); figures are medians of --rounds
@@ -29,7 +30,7 @@ from jaxmlp.commands.start import WRONG_FLAGS, fail, guarded
 from jaxmlp.data import datasets
 from jaxmlp.training.config import ConfigError
 from tools import arguments
-from tools.bench import autodiff, costs, machine, processes, training
+from tools.bench import autodiff, costs, machine, many, processes, training
 from tools.bench.peers import PEERS, Contender
 from tools.bench.timing import Timing, digits
 
@@ -37,6 +38,7 @@ NAMES = [peer.name for peer in PEERS]
 
 COSTS = flags.DEFINE_bool("costs", False, "time the statistics and the curvature instead of training")
 WHOLE_PROCESS = flags.DEFINE_bool("whole_process", False, "time whole processes instead of training")
+SWEEP = flags.DEFINE_bool("sweep", False, "time sweeps instead of training")
 PEER_NAMES = flags.DEFINE_list("peers", NAMES, f"whom to compare with: some of {','.join(NAMES)}")
 SIZES = flags.DEFINE_list(
     "sizes", ["30x10", "100x10", "128x128", "800x128", "800x1024", "30x1", "100x1"], "hidden units x batch size"
@@ -48,13 +50,15 @@ RUN_SECONDS = flags.DEFINE_float(
 QUICK = flags.DEFINE_bool("quick", False, "a first impression: few sizes, 3 rounds of shorter runs")
 JSON = flags.DEFINE_string("json", None, "also write all samples to this file")
 
+SWEEP_SIZES = ["30x10", "100x10", "128x128"]
 QUICK_SIZES, QUICK_ROUNDS, QUICK_SECONDS = ["30x10", "128x128"], 3, 0.2
 COSTS_HIDDEN, QUICK_COSTS_HIDDEN = (100, 800), (100,)
 
 
 def main() -> None:
     _refuse_what_would_be_ignored()
-    peers, sizes = _peers(), [_size(text) for text in _unless_given(SIZES, QUICK_SIZES)]
+    sizes = [_size(text) for text in _unless_given(SIZES, QUICK_SIZES)]
+    peers = [] if SWEEP.value else _peers()
     rounds = _unless_given(ROUNDS, QUICK_ROUNDS)
     report = Path(JSON.value) if JSON.value else None
     if report and (report.is_dir() or not report.parent.is_dir()):
@@ -65,6 +69,9 @@ def main() -> None:
     try:
         if WHOLE_PROCESS.value:
             results["whole_process"] = _whole_process([peer.name for peer in peers], rounds)
+        elif SWEEP.value:
+            sizes = sizes if SIZES.present or QUICK.value else [_size(text) for text in SWEEP_SIZES]
+            results["sweep"] = [_sweep(hidden, batch_size, rounds) for hidden, batch_size in sizes]
         elif COSTS.value:
             results["costs"] = _costs(rounds)
         else:
@@ -83,8 +90,9 @@ def _guarded(names: list[str]) -> None:
 
 def _refuse_what_would_be_ignored() -> None:
     modes: list[Any] = [
-        (COSTS, [WHOLE_PROCESS, SIZES, PEER_NAMES, RUN_SECONDS]),
-        (WHOLE_PROCESS, [SIZES, RUN_SECONDS]),
+        (COSTS, [WHOLE_PROCESS, SWEEP, SIZES, PEER_NAMES, RUN_SECONDS]),
+        (WHOLE_PROCESS, [SWEEP, SIZES, RUN_SECONDS]),
+        (SWEEP, [PEER_NAMES, RUN_SECONDS]),
     ]
     for mode, others in modes:
         for flag in others:
@@ -268,6 +276,31 @@ def _whole_process(peers: list[str], rounds: int) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _sweep(hidden: int, batch_size: int, rounds: int) -> dict[str, Any]:
+    print(f"\n{many.NETWORKS} networks 784-{hidden}-10, batches of {batch_size}, {many.MANY} epochs: s for all of")
+    print("them; s an epoch of one, without imports, compilation and test. Medians (min-max) of")
+    print(f"{rounds}.\n")
+    bystanders = machine.Bystanders()
+    rows, others = many.run(hidden, batch_size, rounds), bystanders.share()
+    ours = rows[0]
+    _print_table(
+        ["", "s", "x sweep", "s an epoch", "x sweep"],
+        [
+            [
+                row.name,
+                row.whole.text(),
+                f"{_ratio(row.whole, ours.whole):.2f}",
+                row.epoch.text(),
+                f"{_ratio(row.epoch, ours.epoch):.2f}",
+            ]
+            for row in rows
+        ],
+    )
+    print(f"measured{_busy(others)}", flush=True)
+    samples = {row.name: {"seconds": row.whole.samples, "seconds_per_epoch": row.epoch.samples} for row in rows}
+    return {"hidden": hidden, "batch_size": batch_size, "bystanders": others, "rows": samples}
 
 
 def _ratio(timing: Timing, base: Timing) -> float:

@@ -2,7 +2,7 @@
 
     python -m tools.records                              one seed a row, no committee
     python -m tools.records --seeds=5 simard800          a row of your choice, the mean of five
-    python -m tools.records --seeds=10 committee         of ten networks of either of MEMBERS
+    python -m tools.records committee                    the committee of the table, of twenty networks
 
 Runs are kept in --runs: a finished one is not repeated, one that was interrupted goes on, one of other flags is
 refused. Prints Markdown.
@@ -22,7 +22,7 @@ RUNS = flags.DEFINE_string("runs", "runs/reproduce", "the folder of the runs")
 
 def main(names: list[str]) -> None:
     try:
-        rows = table.chosen(names, SEEDS.value)
+        rows = table.chosen(names)
     except ValueError as error:
         sys.exit(f"error: {error}")
     print(table.HEAD, flush=True)

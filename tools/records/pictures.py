@@ -1,8 +1,9 @@
 """The pictures beside the table of records: upright digits, distorted, as edges; and the test digits still wrong.
 
-    python -m tools.records.pictures runs/reproduce/simard800_deskewed-* runs/reproduce/simard800_edges-*
+    python -m tools.records.pictures runs/reproduce/simard800_deskewed runs/reproduce/simard800_edges
 
-The run directories are the members of the committee whose mistakes are shown. Needs the extra [plot].
+The run directories, or all of a sweep, are the members of the committee whose mistakes are shown. Needs the extra
+[plot].
 """
 
 from pathlib import Path
@@ -20,7 +21,7 @@ from jaxmlp.inputs.deskewing import deskewed
 from jaxmlp.inputs.distortions import distort
 from jaxmlp.inputs.edges import edge_maps
 from jaxmlp.inspection import scoring
-from jaxmlp.runs import run_directory, storage
+from jaxmlp.runs import run_directory, storage, sweep_directory
 from jaxmlp.training.augmentation import distortion_of
 from jaxmlp.training.config import Config
 
@@ -30,7 +31,7 @@ DPI = 120
 
 
 def main(*paths: str) -> None:
-    members = [Path(path) for path in paths]
+    members = [run_dir for path in paths for run_dir in sweep_directory.run_dirs(Path(path))]
     distortion = distortion_of(Config(**run_directory.read_config(members[0])["config"])) if members else None
     if distortion is None:
         got = members[0] if members else "none"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxmlp.commands.flags import RECIPES
+from jaxmlp.commands.start import DIVERGED
 from jaxmlp.inspection import evaluation
 from jaxmlp.runs import run_directory, storage
 
@@ -37,7 +38,7 @@ ROWS = [
     Row("simard800_deskewed", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic, upright"),
     Row("simard800_edges", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic, upright, as edges"),
 ]
-MEMBERS = "simard800_deskewed", "simard800_edges"
+MEMBERS = {"simard800_deskewed": range(10, 20), "simard800_edges": range(10)}  # the seeds of each
 COMMITTEE = Row(
     "committee",
     "0.39 (Meier 2011, 25 networks)",
@@ -47,54 +48,57 @@ COMMITTEE = Row(
 
 
 class Result(NamedTuple):
+    run_dir: Path
     errors: int  # of 10,000
     minutes: float  # of training
 
 
-def chosen(names: Sequence[str], seeds: int) -> list[Row]:
-    """The rows of these names; of none, all that one can make with so many seeds. Raises ValueError."""
+def chosen(names: Sequence[str]) -> list[Row]:
+    """The rows of these names; of none, all but the committee. Raises ValueError."""
     rows = {row.recipe: row for row in (*ROWS, COMMITTEE)}
     for name in names:
         if name not in rows:
             raise ValueError(f"expected rows among {', '.join(rows)}, got {name}")
-    if COMMITTEE.recipe in names and seeds == 1:
-        raise ValueError("--seeds: expected 2 or more for a committee, got 1")
-    return [rows[name] for name in names] or [*ROWS, *([COMMITTEE] if seeds > 1 else [])]
+    return [rows[name] for name in names] or ROWS
 
 
 def line(row: Row, seeds: int, runs: Path) -> str:
-    """A row in Markdown, of runs with the seeds 0 to `seeds` - 1, after what is left of them to do."""
+    """A row in Markdown, of runs with the seeds 0 to `seeds` - 1, or of a committee, after what is left to do."""
     if row is COMMITTEE:
-        members = [(recipe, seed) for recipe in MEMBERS for seed in range(seeds)]
-        minutes = sum(trained(*member, runs).minutes for member in members)
-        networks = [storage.newest(_run_dir(*member, runs)) for member in members]
-        results = [Result(evaluation.evaluate(networks, None, "test").errors, minutes)]
+        members = [result for recipe, of_recipe in MEMBERS.items() for result in trained(recipe, of_recipe, runs)]
+        minutes = sum(member.minutes for member in members)
+        networks = [storage.newest(member.run_dir) for member in members]
+        errors = [evaluation.evaluate(networks, None, "test").errors]
         row = row._replace(network=row.network.format(len(members)))
     else:
-        results = [trained(row.recipe, seed, runs) for seed in range(seeds)]
-    errors = [result.errors for result in results]
-    minutes = statistics.mean(result.minutes for result in results)
+        results = trained(row.recipe, range(seeds), runs)
+        errors = [result.errors for result in results]
+        minutes = statistics.mean(result.minutes for result in results)
     mean, spread = statistics.mean(errors), statistics.stdev(errors) if len(errors) > 1 else None
     percent = f"{mean / 100:.2f}" + ("" if spread is None else f" ± {spread / 100:.2f}")
     here = f"{percent} | {', '.join(map(str, errors))} | {minutes:.1f} min"
     return f"| {row.published} | {row.network} | {row.images} | {here} | {row.recipe} |"
 
 
-def trained(recipe: str, seed: int, runs: Path) -> Result:
-    """The run's test errors and training time, after what is left of it to do. Exits with its code if it fails."""
-    run_dir = _run_dir(recipe, seed, runs)
-    command = [sys.executable, "-m", "jaxmlp.train", f"--flagfile={RECIPES / recipe}.flags", f"--seed={seed}"]
-    with subprocess.Popen([*command, f"--run_dir={run_dir}"], stdout=sys.stderr) as process:
+def trained(recipe: str, seeds: range, runs: Path) -> list[Result]:
+    """The results of these seeds, which follow one another, after what is left of them to do, side by side.
+
+    Exits with the sweep's code if that fails, and if a network diverges.
+    """
+    folder = runs / recipe
+    flags = f"--flagfile={RECIPES / recipe}.flags", f"--seed={seeds.start}:{seeds.stop}", f"--run_dir={folder}"
+    with subprocess.Popen([sys.executable, "-m", "jaxmlp.sweep", *flags], stdout=sys.stderr) as process:
         try:
             code = process.wait()
         except KeyboardInterrupt:
             code = process.wait()  # it was interrupted too, and saves
-    if code:
-        sys.exit(code)
+    run_dirs = [folder / f"seed={seed}" for seed in seeds]
+    if code or not all((run_dir / run_directory.TEST).exists() for run_dir in run_dirs):
+        sys.exit(code or DIVERGED)
+    return [_result(run_dir) for run_dir in run_dirs]
+
+
+def _result(run_dir: Path) -> Result:
     errors = json.loads((run_dir / run_directory.TEST).read_text())["errors"]
     epochs = [json.loads(line) for line in (run_dir / run_directory.METRICS).read_text().splitlines()]
-    return Result(errors, sum(epoch["seconds"] for epoch in epochs) / 60)
-
-
-def _run_dir(recipe: str, seed: int, runs: Path) -> Path:
-    return runs / f"{recipe}-{seed}"
+    return Result(run_dir, errors, sum(epoch["seconds"] for epoch in epochs) / 60)

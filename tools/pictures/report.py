@@ -1,7 +1,7 @@
 """The pictures that the README shows of a report, photographed by Chromium.
 
     python -m jaxmlp.train --hidden=100 --epochs=12 --run_dir=RUN
-    python tools/report_pictures.py RUN
+    python tools/pictures/report.py RUN
 
 Needs the extra [plot] and the program chromium.
 """
@@ -20,7 +20,7 @@ from jaxmlp.inspection.markup import html, tag
 from jaxmlp.inspection.page import STYLE, Section
 from jaxmlp.runs.run import read_run
 
-PICTURES = Path(__file__).resolve().parent / "pictures"
+PICTURES = Path(__file__).resolve().parent
 WIDTH, TALL, SCALE, MARGIN = 960, 3000, 1.5, 12  # of the page, in its pixels; of the picture in the page's
 COLOURS = 128
 

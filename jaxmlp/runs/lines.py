@@ -1,0 +1,33 @@
+"""What runs print of themselves, a line each."""
+
+import sys
+from typing import Any
+
+import jax
+
+from jaxmlp.data.datasets import Dataset
+from jaxmlp.inputs.view import View
+
+
+def on_devices(mesh: Any) -> str:
+    used = mesh.devices.flatten()
+    processes = f", of {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    return f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}{processes}"
+
+
+def data(dataset: Dataset, view: View, train_on_all: bool) -> str:
+    height, width = dataset.train.images.shape[1:]
+    sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
+    return (
+        "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
+        + f" of {height}x{width}"
+        + (", split at random" if dataset.shuffled else "")
+        + "".join(f", seen {words}" for words in view.seen)
+        + (", the validation images trained on too" if train_on_all else "")
+    )
+
+
+def write(bar: Any, line: str) -> None:
+    """A line on standard output that does not tear the bar of tqdm."""
+    with bar.external_write_mode(file=sys.stdout):
+        print(line, flush=True)

@@ -1,0 +1,117 @@
+"""The folder of a sweep: the run directory of each of its networks, and
+
+flags.txt   the flags, with their lists, for --flagfile
+sweep.csv   a row for each network: what it was told, and what came of it
+lock        held by the process that writes
+"""
+
+import csv
+import io
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxmlp.runs import files, locking, run_directory
+from jaxmlp.runs.files import FileError
+from jaxmlp.runs.locking import OWNER
+from jaxmlp.runs.run_directory import FLAGS, LOCK, SWEEP, TEST, RunError, RunWarning
+from jaxmlp.training.config import Config
+from jaxmlp.training.loop import Metrics
+
+RUN = "run"  # the column of the folders
+
+
+class Result(NamedTuple):
+    """What came of a network, in the columns of the table; None where it is not known."""
+
+    epochs: int | None = None
+    validation_errors: int | None = None  # after the last epoch, as is the loss
+    validation_loss: float | None = None
+    test_errors: int | None = None
+    seconds: float | None = None  # of training, others beside it
+    end: str = ""  # done, or how it diverged
+
+
+WAITING = Result()
+
+
+def result(history: Sequence[Metrics], test_errors: int | None, end: str) -> Result:
+    """Of a network with this record of its epochs."""
+    last = history[-1] if history else None
+    return Result(
+        len(history),
+        last.validation_errors if last else None,
+        last.validation_loss if last else None,
+        test_errors,
+        sum(metrics.seconds for metrics in history),
+        end,
+    )
+
+
+def save(
+    folder: Path, varying: Sequence[str], members: Mapping[str, Config], results: Mapping[str, Result]
+) -> None:
+    """Write the table of all members, by name, all or nothing. Raises FileError."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([RUN, *varying, *Result._fields])
+    for name, config in members.items():
+        rows.writerow([name, *(getattr(config, option) for option in varying), *results.get(name, WAITING)])
+    files.replace(folder / SWEEP, text.getvalue().encode())
+
+
+def is_sweep(path: Path) -> bool:
+    return (path / SWEEP).is_file()
+
+
+def run_dirs(path: Path) -> list[Path]:
+    """The run directories of a sweep that are done, in its order; of any other path, itself.
+
+    Warns of those that are not. Raises RunError if none is, or the table cannot be read.
+    """
+    if not is_sweep(path):
+        return [path]
+    try:
+        members = [path / row[RUN] for row in csv.DictReader(io.StringIO(files.read(path / SWEEP).decode()))]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise RunError(f"{path / SWEEP}: expected a table of networks, got {error!r}") from error
+    done = [member for member in members if (member / TEST).exists()]
+    if not done:
+        raise RunError(f"{path}: expected a sweep with a network that is done, got {len(members)} that are not")
+    if len(done) < len(members):
+        text = f"{path}: {len(members) - len(done)} of {len(members)} networks are not done, and are left out"
+        warnings.warn(text, RunWarning, stacklevel=2)
+    return done
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[None]:
+    """The folder at `path`, made if there is none, and locked.
+
+    Raises FileError if it cannot be made or written, RunError if it is something else, or another process is
+    writing it.
+    """
+    files.make_folder(path)
+    _check_ours(path)
+    with locking.locked(path / LOCK):
+        yield
+
+
+def _check_ours(path: Path) -> None:
+    """Raise RunError unless the folder is a sweep's, or empty, or what is left of one killed at its beginning."""
+    try:
+        names = set(os.listdir(path))
+        begun = LOCK in names and (path / LOCK).stat().st_size == 0
+    except OSError as error:
+        raise FileError(f"{path}: expected a folder to write in, got {error.strerror}") from error
+    if run_directory.CONFIG in names:
+        raise RunError(f"{path}: expected the folder of a sweep, got that of a run")
+    ours = {LOCK, LOCK + OWNER, FLAGS, FLAGS + files.TEMPORARY, SWEEP + files.TEMPORARY} if begun else set()
+    foreign = sorted(names - ours)
+    if foreign and SWEEP not in names:
+        raise RunError(
+            f"{path}: expected the folder of a sweep or an empty one, got a folder with {foreign[0]} in it"
+        )

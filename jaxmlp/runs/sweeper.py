@@ -1,0 +1,238 @@
+"""Many runs at once: each an ordinary run directory, and a table of what came of them."""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from jaxmlp.data import datasets
+from jaxmlp.data.datasets import Dataset
+from jaxmlp.inputs.view import View
+from jaxmlp.runs import environment, files, lines, run_directory, run_writer, sweep_directory
+from jaxmlp.runs.run_directory import FLAGS
+from jaxmlp.runs.run_writer import RunWriter, Saved
+from jaxmlp.runs.stopping import StopRequest
+from jaxmlp.runs.sweep_directory import Result
+from jaxmlp.training import devices, loop, members
+from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.loop import Diverged
+from jaxmlp.training.members import Group, Member, Step
+
+
+class Told(NamedTuple):
+    """What a sweep is told."""
+
+    varying: tuple[str, ...]  # the options in which the networks differ
+    members: Mapping[str, Config]  # by the name of the folder of each
+    data_dir: Path | None
+    flags: str  # the text of its flags.txt
+    flags_of: Callable[[Config], str]  # that of a member's
+
+
+def sweep(
+    told: Told, run_dir: Path | None, stop: StopRequest, recipe: str = "sweep", device_count: int = 0
+) -> None:
+    """Train the networks, side by side where one program can, and save each to a folder of its own in `run_dir`.
+
+    A sweep that exists is gone on with; without `run_dir` it is a new runs/<time>-<recipe>. The networks are spread
+    over `device_count` devices, for 0 over all. One that diverges is told of and stops no other. Prints a line for
+    each network that ends, on a terminal also a progress bar, and at the end the table. Raises DataError,
+    ConfigError, RunError, FileError, CheckpointError, Diverged if every network did, and Stopped once `stop` is
+    asked for.
+    """
+    loaded = {
+        all_images: datasets.load(told.data_dir, all_images)
+        for all_images in {config.train_on_all for config in told.members.values()}
+    }
+    for config in told.members.values():
+        if config.private:  # to choose among networks of the same examples would need an account of its own
+            raise ConfigError("noise_multiplier", "0 in a sweep", config.noise_multiplier)
+        config.check_data(loaded[config.train_on_all].train.images.shape)
+    mesh = devices.members_mesh(device_count, len(told.members))
+    run_dir = run_dir or run_writer.fresh(recipe)
+    with sweep_directory.opened(run_dir):
+        under_way = _Sweep(told, run_dir, stop, loaded)
+        under_way.begin(mesh)
+        with tqdm(total=under_way.epochs_left, unit="epoch", leave=False, disable=None) as bar:
+            for group in under_way.groups():
+                under_way.train(group, devices.members_mesh(device_count, len(group)), bar)
+        print(under_way.report(), flush=True)
+        if all(result.test_errors is None for result in under_way.results.values()):
+            raise Diverged(f"{run_dir}: every network diverged; begin anew at a lower rate")
+
+
+class _Sweep:
+    """A sweep as far as it has come: the results of the members that have ended, by name."""
+
+    def __init__(self, told: Told, folder: Path, stop: StopRequest, loaded: Mapping[bool, Dataset]) -> None:
+        self.told, self.folder, self.stop, self.loaded = told, folder, stop, loaded
+        self.results: dict[str, Result] = {}
+        self._last: tuple[tuple[bool, View], Dataset] | None = None
+
+    @property
+    def left(self) -> dict[str, Config]:
+        """The members that have not ended."""
+        return {name: config for name, config in self.told.members.items() if name not in self.results}
+
+    @property
+    def epochs_left(self) -> int:
+        return sum(config.epochs for config in self.left.values())
+
+    def begin(self, mesh: Mesh) -> None:
+        """Look what is there, and say what there is to do.
+
+        Raises ConfigError, RunError, CheckpointError, FileError.
+        """
+        for name, config in self.told.members.items():
+            writer = RunWriter(self.folder / name)
+            if writer.check(config, self._dataset(config).sha256) and (test := writer.tested(config)):
+                history = run_directory.history(*run_directory.newest(writer.path)) if test["epoch"] else ()
+                self.results[name] = sweep_directory.result(history, test["errors"], "done")
+        files.replace(self.folder / FLAGS, self.told.flags.encode())
+        self._save()
+        differ = f", which differ in {', '.join(self.told.varying)}" if self.told.varying else ""
+        done = f", {len(self.results)} of them done" if self.results else ""
+        print(lines.on_devices(mesh))
+        print(f"{_networks(len(self.told.members))}{differ}{done}\nsweep: {self.folder}", flush=True)
+        self.stop.how_to_go_on = f"--run_dir={self.folder} goes on from the last epochs that were saved"
+
+    def groups(self) -> list[dict[str, Config]]:
+        """The members that are left, those together that one program trains."""
+        groups: dict[Config, dict[str, Config]] = {}
+        for name, config in self.left.items():
+            groups.setdefault(members.compiled(config), {})[name] = config
+        return list(groups.values())
+
+    def train(self, group: Mapping[str, Config], mesh: Mesh, bar: "tqdm[object]") -> None:
+        """Train the members of one program to their ends."""
+        stopped = f"stopped; --run_dir={self.folder} goes on from the last epochs that were saved"
+        self.stop.check(stopped)
+        config, environment_now = next(iter(group.values())), environment.describe(mesh)
+        dataset = self._prepared(config, bar)
+        program = members.prepare(config, dataset, mesh, len(group))
+        lines.write(bar, _program_line(config, dataset, len(group), program))
+        writing: dict[Config, _Writing] = {}
+        with ExitStack() as all_of_them:
+
+            def waiting() -> Iterator[Member]:
+                for name, config in group.items():
+                    held = all_of_them.enter_context(ExitStack())
+                    writer = held.enter_context(run_writer.opened(self.folder / name))
+                    writer.claim(config, dataset.sha256, environment_now, self.told.flags_of(config))
+                    first = program.first(config)
+                    saved = writer.resume(first) or Saved(first, ())
+                    bar.update(len(saved.history))
+                    member, writing[config] = Member(config, *saved), _Writing(name, writer, held)
+                    if loop.ended(config, saved.history):  # it was stopped before its test
+                        (errors,) = program.test([saved.state])
+                        self._end(writing[config], Step(member, errors), bar)
+                    else:
+                        yield member
+
+            with closing(members.fit(program, waiting(), lambda: self.stop.signum is None)) as steps:
+                for step in steps:
+                    config, state, history = step.member
+                    if not step.diverged:
+                        writing[config].writer.save(Saved(state, history), config)
+                        bar.update()
+                    if step.ended:
+                        self._end(writing[config], step, bar)
+        self.stop.check(stopped)
+
+    def _end(self, writing: "_Writing", step: Step, bar: "tqdm[object]") -> None:
+        """Record how a member ended, and let go of its folder."""
+        config, _, history = step.member
+        if step.test_errors is not None:
+            writing.writer.save_test(len(history), step.test_errors, len(self._dataset(config).test.labels))
+        end = str(step.diverged).partition(":")[0] if step.diverged else "done"
+        result = sweep_directory.result(history, step.test_errors, end)
+        self.results[writing.name] = result
+        self._save()
+        writing.held.close()
+        bar.total -= config.epochs - len(history)
+        n = len(self.told.members)
+        lines.write(bar, f"{len(self.results):>{len(str(n))}}/{n}  {writing.name}: {_in_words(result)}")
+
+    def _save(self) -> None:
+        sweep_directory.save(self.folder, self.told.varying, self.told.members, self.results)
+
+    def _dataset(self, config: Config) -> Dataset:
+        return self.loaded[config.train_on_all]
+
+    def _prepared(self, config: Config, bar: "tqdm[object]") -> Dataset:
+        """The data as the view of the config has them; those of the last group, if they are the same."""
+        wanted = config.train_on_all, config.view
+        if self._last is None or self._last[0] != wanted:
+            lines.write(bar, lines.data(self._dataset(config), config, config.train_on_all))
+            self._last = wanted, self._dataset(config).map_images(config.prepare)
+        return self._last[1]
+
+    def report(self) -> str:
+        """The table of all members, and the best of them by validation as a command that repeats it."""
+        told, results = self.told, self.results
+        heads = [*(told.varying or ("seed",)), "epochs", "validation errors", "loss", "test errors", "time"]
+        rows = [_cells(told, config, results[name]) for name, config in told.members.items()]
+        text = "\n" + _table(heads, rows)
+        # After training on the validation images too, their errors choose nothing.
+        scored = [
+            (result.validation_errors, result.validation_loss, name)
+            for name, result in results.items()
+            if result.end == "done" and result.epochs and not told.members[name].train_on_all
+        ]
+        if scored:
+            *_, best = min(scored)
+            where = [shlex.quote(f"--data_dir={told.data_dir}")] if told.data_dir else []
+            command = ["python", "-m", "jaxmlp.train", *told.members[best].flags, *where]
+            text += f"\n\nthe best by validation is {best}; to repeat it:\n{' '.join(command)}"
+        return text
+
+
+class _Writing(NamedTuple):
+    """The folder of a member under way."""
+
+    name: str
+    writer: RunWriter
+    held: ExitStack  # its lock
+
+
+def _networks(n: int) -> str:
+    return f"{n:,} network{'s' if n > 1 else ''}"
+
+
+def _program_line(config: Config, dataset: Dataset, n: int, program: Group) -> str:
+    pixels = dataset.train.images[0].size
+    return (
+        f"{_networks(n)} {pixels}-{config.hidden}-{dataset.classes}, {config.phi}, "
+        f"{min(n, program.slots)} at once; compiled in {program.compile_seconds:.1f} s"
+    )
+
+
+def _in_words(result: Result) -> str:
+    if result.end != "done":
+        return result.end
+    if result.validation_loss is None:
+        return f"no epochs, {result.test_errors:,} test errors"
+    return (
+        f"{result.epochs} epochs, {result.validation_errors:,} validation errors, "
+        f"loss {result.validation_loss:.5f}, {result.test_errors:,} test errors, {result.seconds:.1f} s"
+    )
+
+
+def _cells(told: Told, config: Config, result: Result) -> list[str]:
+    options = [str(getattr(config, option)) for option in told.varying or ("seed",)]
+    loss = "" if result.validation_loss is None else f"{result.validation_loss:.5f}"
+    errors = ["" if n is None else f"{n:,}" for n in (result.validation_errors, result.test_errors)]
+    seconds = f"{result.seconds:.1f} s"
+    cells = [*options, str(result.epochs), errors[0], loss, errors[1], seconds]
+    return cells if result.end == "done" else [*cells[:-2], result.end, seconds]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in [heads, *rows]
+    )

@@ -1,0 +1,47 @@
+"""python -m jaxmlp.sweep: train many networks side by side, every combination of the values that flags list.
+
+python -m jaxmlp.sweep --recipe=nielsen30 --seed=0:25
+python -m jaxmlp.sweep --learning_rate=0.1,0.3 --hidden=100,300 --seed=0:5
+python -m jaxmlp.sweep --run_dir=SWEEP               goes on with a sweep, with its own flags
+
+Values are divided by commas, those of --phi by slashes: relu,sigmoid/tanh. 0:25 are the integers from 0 to 24.
+"""
+
+from dataclasses import asdict
+
+from jaxmlp import commands
+from jaxmlp.commands.flags import as_lines
+from jaxmlp.runs import environment, stopping, sweeper
+from jaxmlp.training import devices
+from jaxmlp.training.config import Config
+
+FLAGS = commands.Flags(__doc__)
+DATA_DIR = FLAGS.path("data_dir", "a folder with four IDX files named as MNIST's; without it, MNIST", absolute=True)
+RUN_DIR = FLAGS.path("run_dir", "where the runs are saved, or go on; by default runs/<time>-sweep-<recipe>")
+CACHE_DIR = FLAGS.path("compilation_cache_dir", "keep what is compiled here, for later runs on this machine")
+DEVICES = FLAGS.integer(
+    "devices", "train on so many devices at once (0: on all; a CPU has one a core)", 0, 0, 100_000
+)
+FLAGS.config(lists=True)
+
+
+def set_up() -> None:
+    devices.make_cpu_devices(DEVICES.value or devices.cpu_count())
+
+
+def main() -> None:
+    if CACHE_DIR.value:
+        environment.keep_compiled(CACHE_DIR.value)
+    varying, members = FLAGS.read_grid()
+    data_dir = DATA_DIR.value
+
+    def flags_of(config: Config) -> str:
+        return as_lines({"data_dir": data_dir, "devices": 1, **asdict(config)})
+
+    told = sweeper.Told(varying, members, data_dir, FLAGS.flagfile("data_dir", "devices"), flags_of)
+    recipe = "sweep" if FLAGS.recipe == "train" else f"sweep-{FLAGS.recipe}"
+    stopping.heed_signals(lambda stop: sweeper.sweep(told, RUN_DIR.value, stop, recipe, DEVICES.value))
+
+
+if __name__ == "__main__":
+    commands.start(main, FLAGS, set_up=set_up)

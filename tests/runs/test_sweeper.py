@@ -1,0 +1,258 @@
+"""A sweep with its folder: ordinary runs, exact resume, what diverges or fails, refusals, and the table."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jaxmlp.runs import checkpoint, run_directory, run_writer, sweep_directory, sweeper, trainer
+from jaxmlp.runs.files import FileError
+from jaxmlp.runs.run_directory import RunError, RunWarning
+from jaxmlp.runs.stopping import Stopped, StopRequest
+from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.loop import Diverged
+
+BASE = Config(hidden=6, epochs=3, batch_size=7, phi="tanh,sigmoid", learning_rate=0.5)
+MEMBERS = {
+    f"hidden={hidden}-seed={seed}": replace(BASE, hidden=hidden, seed=seed) for hidden in (6, 5) for seed in (0, 1)
+}
+
+
+def sweep(path, data_dir, members=MEMBERS, varying=("hidden", "seed"), stop=None):
+    told = sweeper.Told(varying, members, data_dir, "--seed=0,1\n", lambda config: f"--seed={config.seed}\n")
+    sweeper.sweep(told, path, stop or StopRequest())
+
+
+def numbers(run_dir):
+    """All that a run leaves, without its times."""
+    arrays = {p.name: checkpoint.load(p) for p in run_dir.glob("*.npz")}
+    for saved in arrays.values():
+        saved["history"] = timeless(json.loads(saved["history"].tobytes()))
+    rows = timeless(map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines()))
+    return arrays, rows, (run_dir / "test.json").read_text()
+
+
+def timeless(rows):
+    return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_second")} for row in rows]
+
+
+def table(path):
+    with (path / "sweep.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def whole(few_digits, tmp_path_factory):
+    path = tmp_path_factory.mktemp("sweeps") / "whole"
+    sweep(path, few_digits)
+    return path
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "copy")
+
+
+def assert_same(a, b):
+    for name in MEMBERS:
+        np.testing.assert_equal(numbers(a / name), numbers(b / name))
+    untimed = [[{**row, "seconds": ""} for row in table(path)] for path in (a, b)]
+    assert untimed[0] == untimed[1]
+
+
+def test_a_member_is_the_run_of_its_flags(whole, few_digits, tmp_path):
+    name, config = list(MEMBERS.items())[3]
+    trainer.train(config, few_digits, tmp_path / "run", f"--seed={config.seed}\n", StopRequest())
+    assert sorted(os.listdir(whole / name)) == sorted(os.listdir(tmp_path / "run"))
+    for file in ("flags.txt", "test.json"):
+        assert (whole / name / file).read_text() == (tmp_path / "run" / file).read_text()
+    ours, theirs = (run_directory.read_config(path) for path in (whole / name, tmp_path / "run"))
+    assert ours == theirs
+    (arrays, rows, _), (expected, expected_rows, _) = numbers(whole / name), numbers(tmp_path / "run")
+    for file, saved in expected.items():
+        assert saved.keys() == arrays[file].keys()
+        for leaf in ("params.W1", "params.b1", "params.W2", "params.b2"):
+            np.testing.assert_allclose(arrays[file][leaf], saved[leaf], rtol=0, atol=1e-12)
+    for row, expected in zip(rows, expected_rows, strict=True):
+        known, of_one = ({k: v for k, v in of_epoch.items() if v is not None} for of_epoch in (row, expected))
+        assert known == pytest.approx(of_one, rel=1e-9)
+
+
+def test_train_goes_on_with_a_member(copy, few_digits):
+    config = replace(MEMBERS["hidden=6-seed=1"], epochs=4)
+    trainer.train(config, few_digits, copy / "hidden=6-seed=1", "", StopRequest())
+    assert run_directory.read_test(copy / "hidden=6-seed=1")["epoch"] == 4
+
+
+def test_the_table_is_of_the_last_epoch_and_the_best_is_chosen_by_validation(whole, few_digits, capsys):
+    sweep(whole, few_digits)
+    out = capsys.readouterr().out
+    rows = table(whole)
+    assert [row["run"] for row in rows] == list(MEMBERS)
+    for row, config in zip(rows, MEMBERS.values(), strict=True):
+        history = [json.loads(line) for line in (whole / row["run"] / "metrics.jsonl").read_text().splitlines()]
+        assert (row["hidden"], row["seed"]) == (str(config.hidden), str(config.seed))
+        assert (row["epochs"], row["end"]) == ("3", "done")
+        assert int(row["validation_errors"]) == history[-1]["validation_errors"]
+        assert float(row["validation_loss"]) == history[-1]["validation_loss"]
+        assert float(row["seconds"]) == pytest.approx(sum(epoch["seconds"] for epoch in history))
+        assert int(row["test_errors"]) == run_directory.read_test(whole / row["run"])["errors"]
+        assert f"{row['validation_errors']}  {float(row['validation_loss']):.5f}" in out
+    best = min(rows, key=lambda row: (int(row["validation_errors"]), float(row["validation_loss"])))
+    assert f"\nthe best by validation is {best['run']}; to repeat it:\npython -m jaxmlp.train --hidden=" in out
+    assert f" --data_dir={few_digits}\n" in out
+
+
+def test_what_is_done_is_not_done_again(whole, few_digits, monkeypatch):
+    monkeypatch.setattr(sweeper.members, "prepare", lambda *arguments: pytest.fail("it was compiled"))
+    before = {path: path.stat().st_mtime_ns for path in whole.glob("*/*.*")}
+    sweep(whole, few_digits)
+    assert {path: path.stat().st_mtime_ns for path in whole.glob("*/*.*")} == before
+
+
+class AfterSaves(StopRequest):
+    """Asks for the end once so many epochs have been saved."""
+
+    def __init__(self, monkeypatch, saves):
+        save, left = run_writer.RunWriter.save, iter(range(saves - 1))
+
+        def saving(writer, saved, config):
+            save(writer, saved, config)
+            if next(left, None) is None:
+                self.signum = signal.SIGTERM
+
+        monkeypatch.setattr(run_writer.RunWriter, "save", saving)
+
+
+@pytest.mark.parametrize("saves", [1, 3, 7])
+def test_a_sweep_that_was_stopped_goes_on_to_the_same_bits(whole, few_digits, tmp_path, monkeypatch, saves):
+    with monkeypatch.context() as patched, pytest.raises(Stopped, match=r"--run_dir=.* goes on from"):
+        sweep(tmp_path / "run", few_digits, stop=AfterSaves(patched, saves))
+    assert not all(row["end"] for row in table(tmp_path / "run"))
+    sweep(tmp_path / "run", few_digits)
+    assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("saves", [0, 1, 2, 5])
+def test_a_sweep_that_was_killed_or_found_no_space_goes_on_to_the_same_bits(
+    whole, few_digits, tmp_path, monkeypatch, saves
+):
+    save, left, fits, fit = checkpoint.save, iter(range(saves)), [], sweeper.members.fit
+    monkeypatch.setattr(sweeper.members, "fit", lambda *arguments: fits.append(fit(*arguments)) or fits[-1])
+
+    def failing(*arguments):
+        if next(left, None) is None:
+            raise FileError("no space")
+        save(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save", failing)
+    with pytest.raises(FileError) as caught:
+        sweep(tmp_path / "run", few_digits)
+    monkeypatch.setattr(checkpoint, "save", save)
+    assert all(steps.gi_frame is None for steps in fits)  # closed, though `caught` keeps the frames of all
+    del caught
+    sweep(tmp_path / "run", few_digits)
+    assert_same(tmp_path / "run", whole)
+
+
+def test_one_that_was_killed_before_its_test_is_tested(whole, copy, few_digits):
+    (copy / "hidden=5-seed=0" / "test.json").unlink()
+    sweep(copy, few_digits)
+    assert_same(copy, whole)
+
+
+def test_more_networks_and_more_epochs_may_be_asked_for(copy, few_digits):
+    more = {f"seed={seed}": replace(BASE, seed=seed, epochs=1) for seed in (0, 1, 2)}
+    sweep(copy, few_digits, more, ("seed",))
+    longer = {name: replace(config, epochs=2) for name, config in more.items()}
+    sweep(copy, few_digits, longer, ("seed",))
+    assert [row["epochs"] for row in table(copy)] == ["2", "2", "2"]
+
+
+def test_one_that_diverges_is_told_of_and_stops_no_other(few_digits, tmp_path, capsys):
+    rates = {f"learning_rate={rate}": replace(BASE, phi="identity", learning_rate=rate) for rate in (1e6, 0.01)}
+    sweep(tmp_path / "run", few_digits, rates, ("learning_rate",))
+    assert "1/2  learning_rate=1000000.0: diverged in epoch 1\n" in capsys.readouterr().out
+    assert [row["end"] for row in table(tmp_path / "run")] == ["diverged in epoch 1", "done"]
+    with pytest.warns(RunWarning, match="1 of 2 networks are not done, and are left out"):
+        assert sweep_directory.run_dirs(tmp_path / "run") == [tmp_path / "run" / "learning_rate=0.01"]
+    del rates["learning_rate=0.01"]
+    with pytest.raises(Diverged, match="every network diverged"):
+        sweep(tmp_path / "none", few_digits, rates, ())
+    with pytest.raises(RunError, match="expected a sweep with a network that is done, got 1 that are not"):
+        sweep_directory.run_dirs(tmp_path / "none")
+
+
+def test_another_flag_or_other_data_are_refused_before_anything_is_written(copy, few_digits):
+    before = {path: path.read_bytes() for path in copy.rglob("*.*")}
+    other = {name: replace(config, batch_size=8) for name, config in MEMBERS.items()}
+    with pytest.raises(ConfigError, match=r"^batch_size: expected 7, with which .*6-seed=0 was begun, got 8"):
+        sweep(copy, few_digits, other)
+    with pytest.raises(RunError, match="expected train-images-idx3-ubyte of SHA-256"):
+        sweep(copy, None)
+    assert {path: path.read_bytes() for path in copy.rglob("*.*")} == before
+
+
+def test_a_wrong_option_leaves_no_folder(few_digits, tmp_path):
+    with pytest.raises(ConfigError, match="batch_size: expected at most the 500 training examples, got 501"):
+        sweep(tmp_path / "run", few_digits, {**MEMBERS, "large": replace(BASE, batch_size=501)})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_writer_is_refused_of_the_sweep_and_of_a_member(copy, few_digits):
+    with sweep_directory.opened(copy), pytest.raises(RunError, match="only writer"):
+        sweep(copy, few_digits)
+    (copy / "hidden=5-seed=0" / "test.json").unlink()
+    with (
+        run_writer.opened(copy / "hidden=5-seed=0"),
+        pytest.raises(RunError, match=r"5-seed=0: .*only writer"),
+    ):
+        sweep(copy, few_digits)
+
+
+def test_a_folder_of_somebody_else_or_of_a_run_is_left_alone(tmp_path, few_digits, trained_run):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(RunError, match=r"expected the folder of a sweep or an empty one, got .* thesis\.tex in it"):
+        sweep(tmp_path, few_digits)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+    with pytest.raises(RunError, match="expected the folder of a sweep, got that of a run"):
+        sweep(trained_run, few_digits)
+
+
+def test_a_sweep_is_no_run(copy, few_digits):
+    with pytest.raises(RunError, match="expected a run directory or an empty one"):
+        trainer.train(BASE, few_digits, copy, "", StopRequest())
+    with pytest.raises(RunError, match=f"^{copy}: expected the directory of one run, got that of a sweep of them"):
+        run_directory.read_config(copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\xff"])
+def test_a_damaged_table_is_one_error(copy, content):
+    (copy / "sweep.csv").write_bytes(content)
+    with pytest.raises(RunError, match=r"sweep\.csv: expected a table of networks|expected a sweep with a network"):
+        sweep_directory.run_dirs(copy)
+
+
+def test_those_that_trained_on_the_validation_images_are_not_chosen_by_them(few_digits, tmp_path, capsys):
+    sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, train_on_all=True, epochs=1)}, ())
+    out = capsys.readouterr().out
+    assert "the validation images trained on too" in out
+    assert "best by validation" not in out
+
+
+def test_no_epochs_are_a_test_alone(few_digits, tmp_path, capsys):
+    sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, epochs=0)}, ())
+    assert "1/1  seed=0: no epochs, " in capsys.readouterr().out
+    sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, epochs=0)}, ())
+
+
+def test_a_private_network_is_refused_and_leaves_nothing(few_digits, tmp_path):
+    members = {"seed=0": replace(BASE, noise_multiplier=2.0, clip_norm=1.0, delta=1e-3)}
+    with pytest.raises(ConfigError, match=r"^noise_multiplier: expected 0 in a sweep, got 2\.0$"):
+        sweep(tmp_path / "sweep", few_digits, members, ("seed",))
+    assert not (tmp_path / "sweep").exists()
