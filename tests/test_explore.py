@@ -55,7 +55,7 @@ def test_a_page_holds_the_network_and_fifty_test_digits(copy, few_digits):
         "hidden": 12,
         "outputs": 10,
         "phi": ["relu", "sigmoid"],
-        "view": {"deskew": False, "edges": False},
+        "view": {"deskew": False, "directions": False, "edges": False},
     }
     digits = data["digits"]
     numbers = digits["numbers"]
@@ -84,7 +84,7 @@ def test_a_checkpoint_alone_and_upright_edges(explore, copy, edges_run, few_digi
     assert (done.stdout, done.stderr) == (f"{tmp_path / 'b.html'}\n", "")
     assert "<title>best: " in (tmp_path / "b.html").read_text()
     explore(edges_run, f"--out={tmp_path / 'e.html'}")
-    assert data_of(tmp_path / "e.html")["view"] == {"deskew": True, "edges": True}
+    assert data_of(tmp_path / "e.html")["view"] == {"deskew": True, "directions": False, "edges": True}
 
 
 def test_a_mistake_is_one_line_and_an_exit_code(explore, copy, tmp_path):

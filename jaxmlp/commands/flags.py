@@ -185,7 +185,7 @@ class Flags:
             of_list = isinstance(error.__context__, GridError)
             message = str(error.__context__) if of_list else self._illegal(str(error))
             raise FlagError(message + _in_file(str(error), arguments, self._files)) from error
-        except absl_flags.Error as error:
+        except (absl_flags.Error, ValueError) as error:  # --noedges=1 is a bare ValueError
             raise FlagError(str(error) + _in_file(str(error), arguments, self._files)) from error
         if said.getvalue():
             raise FlagError(said.getvalue())
@@ -291,6 +291,8 @@ def _read_flagfiles(arguments: Sequence[str], known: Files | None = None) -> Fil
             raise FlagError(f"--flagfile: expected text in UTF-8, got {path}: {error}") from error
         if lines and lines[0].startswith("\ufeff"):
             raise FlagError(f"--flagfile: expected text in UTF-8 without a mark at its beginning, got {path}")
+        if any("\0" in line for line in lines):
+            raise FlagError(f"--flagfile: expected text in UTF-8, got {path}, which has zero bytes, as UTF-16 has")
         if any(re.match(r"--?recipe[= ]", line.strip()) for line in lines):
             raise FlagError(f"--recipe: expected on the command line, got it in {path}")
         files = _read_flagfiles(lines, {**files, path: lines})

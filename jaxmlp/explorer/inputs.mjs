@@ -1,11 +1,12 @@
-// What the network is shown of an image: its pixels, upright, or the edges of them, as in training: inputs/view.py.
+// What the network is shown of an image: its pixels, upright, or edges, as in training: inputs/view.py.
 
 import { Matrix, times } from "./arrays.mjs";
 
 /** x0 of pixels from 0 to 255: a picture of height x width, its rows one after another. */
-export function inputsOf(pixels, height, width, { deskew, edges }) {
+export function inputsOf(pixels, height, width, { deskew, directions, edges }) {
   const upright = deskew ? deskewed(pixels, height, width) : pixels;
-  const unit = Float64Array.from(upright, (pixel) => pixel / 255);
+  const shown = directions ? directionMaps(upright, height, width) : upright;
+  const unit = Float64Array.from(shown, (pixel) => pixel / 255);
   return edges ? edgeMaps(unit, height, width) : unit;
 }
 
@@ -45,33 +46,62 @@ export function deskewed(pixels, height, width) {
   return upright;
 }
 
+/** Sixteen maps of a quarter of height and width, four in a row, one for each direction of edges (directions.py). */
+export function directionMaps(pixels, height, width) {
+  const x = Float64Array.from(pixels, (pixel) => pixel / 255);
+  const [right, down] = slopes(x, height, width);
+  const [high, wide] = [height / 4, width / 4];
+  const maps = new Float64Array(height * width);
+  for (let k = 0; k < 16; k++) {
+    const angle = (k * Math.PI) / 8;
+    const strengths = right.map((toRight, p) => {
+      const steepness = Math.hypot(toRight, down[p]);
+      const along = Math.max(0, Math.cos(angle) * toRight + Math.sin(angle) * down[p]);
+      return steepness > 0 ? steepness * (along / steepness) ** 16 : 0;
+    });
+    const half = halved(strengths, height, width);
+    const map = halved(half, height / 2, width / 2).map(Math.sqrt);
+    const [top, left] = [Math.floor(k / 4) * high, (k % 4) * wide];
+    for (let r = 0; r < high; r++) maps.set(map.subarray(r * wide, (r + 1) * wide), (top + r) * width + left);
+  }
+  const length = Math.sqrt(maps.reduce((sum, value) => sum + value ** 2, 0) / maps.length);
+  return Uint8ClampedArray.from(maps, (value) => (length > 0 ? rint(255 * Math.min(1, (0.2 * value) / length)) : 0));
+}
+
+/** [to the right, downwards]: the slopes of the image, by Sobel's operator. */
+function slopes(x, height, width) {
+  const [rows, columns] = [matrices(height), matrices(width)];
+  return [
+    alongColumns(columns.slope, alongRows(rows.smooth, x, height, width), height, width),
+    alongColumns(columns.smooth, alongRows(rows.slope, x, height, width), height, width),
+  ];
+}
+
+function halved(map, height, width) {
+  return alongColumns(matrices(width).halve, alongRows(matrices(height).halve, map, height, width), height / 2, width);
+}
+
 /**
  * Four maps of edges, one a quarter of the picture: crossed along a row, along a column, along the diagonal downwards
  * to the right, and along that to the left (edges.py).
  */
 export function edgeMaps(x, height, width) {
-  const down = (rows, image) => alongRows(matrices(height)[rows], image, height, width);
-  const across = (columns, image, rows) => alongColumns(matrices(width)[columns], image, rows, width);
-  const slopeRight = across("slope", down("smooth", x), height);
-  const slopeDown = across("smooth", down("slope", x), height);
+  const [slopeRight, slopeDown] = slopes(x, height, width);
   const steeper = slopeRight.map((right, p) => Math.abs(right) - Math.abs(slopeDown[p]));
   const diagonal = slopeRight.map(
     (right, p) => Math.SQRT2 * Math.min(Math.abs(right), Math.abs(slopeDown[p])) * Math.sign(right * slopeDown[p]),
   );
   const maps = new Float64Array(height * width);
   [steeper, steeper.map((v) => -v), diagonal, diagonal.map((v) => -v)].forEach((edges, quarter) => {
-    const halved = across(
-      "halve",
-      down(
-        "halve",
-        edges.map((v) => Math.max(v, 0)),
-      ),
-      height / 2,
+    const half = halved(
+      edges.map((v) => Math.max(v, 0)),
+      height,
+      width,
     );
     const top = quarter < 2 ? 0 : height / 2;
     const left = quarter % 2 === 0 ? 0 : width / 2;
     for (let r = 0; r < height / 2; r++) {
-      maps.set(halved.subarray((r * width) / 2, ((r + 1) * width) / 2), (top + r) * width + left);
+      maps.set(half.subarray((r * width) / 2, ((r + 1) * width) / 2), (top + r) * width + left);
     }
   });
   return maps;

@@ -292,7 +292,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 if (height !== SIZE || width !== SIZE) element("draw").hidden = true; // predict too takes photos for 28x28 alone
 say(
   "x0-says",
-  `${height}×${width}${data.view.deskew ? ", made upright" : ""}${data.view.edges ? ", as edges" : ""}`,
+  `${height}×${width}${data.view.deskew ? ", made upright" : ""}` +
+    `${data.view.directions ? ", as directions" : ""}${data.view.edges ? ", as edges" : ""}`,
 );
 for (const place of document.getElementsByClassName("count")) place.textContent = digits.images.length;
 sayEta();

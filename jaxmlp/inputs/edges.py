@@ -30,8 +30,8 @@ def edge_maps(images: jax.Array) -> jax.Array:
     _, height, width = check_array("images", images, ("n", "H", "W"))
     if height % 2 or width % 2:
         raise ValueError(f"images: expected an even height and width, got {height}x{width}")
-    smooth_rows, slope_rows, halve_rows = _matrices(height, images.dtype)
-    smooth_columns, slope_columns, halve_columns = _matrices(width, images.dtype)
+    smooth_rows, slope_rows, halve_rows = matrices(height, images.dtype)
+    smooth_columns, slope_columns, halve_columns = matrices(width, images.dtype)
     right = smooth_rows @ images @ slope_columns.T
     down = slope_rows @ images @ smooth_columns.T
     steeper = jnp.abs(right) - jnp.abs(down)
@@ -43,7 +43,7 @@ def edge_maps(images: jax.Array) -> jax.Array:
     return jnp.block([[halved(steeper), halved(-steeper)], [halved(diagonal), halved(-diagonal)]])
 
 
-def _matrices(length: int, dtype: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def matrices(length: int, dtype: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """What smooths a signal of this length by (½, 1, ½), takes its slope by (−1, 0, 1), and halves it: i weighs the
     entries from 2i − 1 to 2i + 2 by (1, 3, 3, 1)/8. Products with them are fast, and outside the signal is 0.
     """

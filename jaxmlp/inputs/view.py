@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxmlp.inputs.deskewing import DESKEW
+from jaxmlp.inputs.directions import DIRECTIONS
 from jaxmlp.inputs.edges import EDGES
 from jaxmlp.inputs.pixels import scaled
 from jaxmlp.inputs.transform import Transform
@@ -27,16 +28,19 @@ def _shown(transform: Transform) -> Any:
 class View:
     """Which transforms an image goes through, in this order. Hashable: static under jit.
 
-    Raises ValueError on a value that is no bool.
+    Raises ValueError on a value that is no bool, and on two that do not go together.
     """
 
     deskew: bool = _shown(DESKEW)
+    directions: bool = _shown(DIRECTIONS)
     edges: bool = _shown(EDGES)
 
     def __post_init__(self) -> None:
         for f in fields(View):
             if not isinstance(getattr(self, f.name), bool):
                 raise ValueError(f"{f.name}: expected True or False, got {getattr(self, f.name)!r}")
+        if self.directions and self.edges:
+            raise ValueError("edges: expected False with directions, got True")
 
     def x0(self, images: npt.NDArray[np.uint8], dtype: Any = np.float32) -> jax.Array:
         """The inputs (n, D) of a network that is shown these images (n, H, W) of 0 to 255."""

@@ -156,7 +156,7 @@ def _connect(address: tuple[str, int], me: Told) -> Link:
         if why == "":
             return link
     except (OSError, EOFError, ValueError) as error:
-        got = f"another program, or a run that has its process {me.process} already"
+        got = f"another program, its end, or a run that has its process {me.process} already"
         link.close()
         raise MachineError(f"{_at(address)}: expected process 0, got {got}") from error
     link.close()

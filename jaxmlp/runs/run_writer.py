@@ -112,7 +112,7 @@ class RunWriter:
     def _secret(self) -> str:
         path = self.path / SECRET
         try:
-            found = path.read_bytes() if path.exists() else b""
+            found = files.read(path) if path.exists() else b""
         except OSError as error:
             raise RunError(f"{path}: expected the run's secret, got {error.strerror}") from error
         if len(found) == secret.BYTES:

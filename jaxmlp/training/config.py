@@ -137,6 +137,10 @@ class Config(View):
                 "0 or 1, or sgd without log_noise_scale, distortions, edges, mixup, dropout and noise_multiplier",
                 self.batches_per_block,
             )
+        if self.directions and self.edges:
+            raise ConfigError("edges", "False with directions", self.edges)
+        if self.directions and self.distorts:  # it would be the maps that are distorted
+            raise ConfigError("directions", "False with distortions", self.directions)
         if self.elastic_sigma != ELASTIC_SIGMA and not self.elastic:
             raise ConfigError("elastic_sigma", f"{ELASTIC_SIGMA} without elastic", self.elastic_sigma)
         if self.mixup and self.batch_size == 1:

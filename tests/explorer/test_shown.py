@@ -54,8 +54,16 @@ def test_edge_maps(tmp_path, images):
         np.testing.assert_allclose(shown(tmp_path, some, edges=True), program(some, edges=True), atol=1e-12)
 
 
+def test_directions(tmp_path, images):
+    """To the bit, but where float32 rounds a half to the other side."""
+    for some in (images, images[:, :20, 4:]):
+        apart = 255 * np.abs(shown(tmp_path, some, directions=True) - program(some, directions=True))
+        assert apart.max() < 1.001
+        assert np.mean(apart > 0.001) < 1e-3
+
+
 def test_every_transform_of_the_program_is_on_the_page():
-    assert {f.name for f in fields(View)} == {"deskew", "edges"}
+    assert {f.name for f in fields(View)} == {"deskew", "directions", "edges"}
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 
 from compare import assert_close
 from jaxmlp.inputs.deskewing import deskewed
+from jaxmlp.inputs.directions import direction_maps
 from jaxmlp.inputs.edges import edge_maps
 from jaxmlp.inputs.view import View
 
@@ -19,6 +20,20 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 6), np.uint8)
 def by_hand(view):
     images = deskewed(IMAGES) if view.deskew else IMAGES
     return np.asarray(edge_maps(images / 255) if view.edges else images / 255).reshape(7, 24)
+
+
+def test_directions_are_made_on_the_host_of_upright_digits():
+    images, both = np.repeat(IMAGES, 2, axis=2), View(deskew=True, directions=True)
+    np.testing.assert_array_equal(both.prepare(images), direction_maps(deskewed(images)))
+    assert_close(both.x0(images, np.float64), direction_maps(deskewed(images)).reshape(7, 48) / 255)
+    assert not both.converts
+    assert both.seen == ("upright", "as directions")
+    assert both.misfit((4, 6)) == ("directions", "a height and width that 4 divides")
+
+
+def test_directions_and_edges_do_not_go_together():
+    with pytest.raises(ValueError, match=r"^edges: expected False with directions, got True$"):
+        View(directions=True, edges=True)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
@@ -107,5 +122,5 @@ def test_a_record_with_more_fields_is_a_view_too():
         hidden: int = 3
 
     more = More(edges=True)
-    assert set(more.arrays()) == {"deskew", "edges"}
+    assert set(more.arrays()) == {"deskew", "directions", "edges"}
     assert_close(more.x0(IMAGES, np.float64), by_hand(View(edges=True)))

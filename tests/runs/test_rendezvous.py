@@ -122,5 +122,5 @@ def test_somebody_else_at_the_address(address):
             assert json.loads(other.makefile("rb").readline()) == [1, 2, SAME, 10]
             other.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
         where = f"--coordinator_address={address[0]}:{address[1]}"
-        words = "another program, or a run that has its process 1 already"
+        words = "another program, its end, or a run that has its process 1 already"
         assert got.result() == [f"{where}: expected process 0, got {words}"]
