@@ -5,7 +5,7 @@ import sys
 
 from jaxmlp import interrupts
 
-interrupts.leave_quietly(sys.argv[0] if sys.argv else "")
+interrupts.leave_quietly(sys.argv, sys.orig_argv)
 
 from jaxmlp import activations, batch, curvature, gradcheck, network, statistics
 from jaxmlp.activations import Activation

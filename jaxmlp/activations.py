@@ -27,6 +27,10 @@ class Activation:
     def __call__(self, z: jax.Array) -> jax.Array:
         return self.phi(z)
 
+    def __repr__(self) -> str:
+        name = self._name()
+        return name or f"Activation({self.phi!r}, {self.prime!r}, {self.second!r})"
+
     def __copy__(self) -> "Activation":
         return self  # a copy would be another activation, and compile anew
 
@@ -35,8 +39,11 @@ class Activation:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """Those of this module are pickled by name, so that they are themselves in another process."""
-        name = next((name for name, activation in ACTIVATIONS.items() if activation is self), None)
-        return name or super().__reduce_ex__(protocol)
+        return self._name() or super().__reduce_ex__(protocol)
+
+    def _name(self) -> str | None:
+        """Its name in this module; None of one that is somebody else's."""
+        return next((name for name in ACTIVATIONS if globals().get(name) is self), None)
 
 
 # One activation for both layers, or a pair (hidden, output).

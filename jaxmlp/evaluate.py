@@ -37,7 +37,7 @@ def main(*members: str) -> None:
             if run_directory.read_config(path)["config"].get("train_on_all"):
                 text = f"{path}: trained with --train_on_all, on its validation images too"
                 warnings.warn(text, RunWarning, stacklevel=1)
-    trained_on_these = [] if FLAGS.given("data_dir") else run_dirs
+    trained_on_these = [] if FLAGS.given("data_dir") else run_dirs or ([run_dir] if run_dir else [])
     result = evaluation.evaluate(networks, DATA_DIR.value, SPLIT.value, trained_on_these)
     print(evaluation.as_json(result) if JSON.value else evaluation.as_text(result))
 

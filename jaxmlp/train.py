@@ -2,10 +2,12 @@
 
 python -m jaxmlp.train --recipe=quick
 python -m jaxmlp.train --run_dir=RUN                 goes on with a run, with its own flags
+srun python -m jaxmlp.train --distributed            one run of several processes; see training/README.md
 """
 
 from jaxmlp import commands
 from jaxmlp.commands import target_epsilon
+from jaxmlp.commands.machine_flags import MachineFlags
 from jaxmlp.runs import environment, stopping, trainer
 from jaxmlp.training import devices
 
@@ -14,8 +16,13 @@ DATA_DIR = FLAGS.path("data_dir", "a folder with four IDX files named as MNIST's
 RUN_DIR = FLAGS.path("run_dir", "where the run is saved, or goes on; by default runs/<time>-<recipe>")
 CACHE_DIR = FLAGS.path("compilation_cache_dir", "keep what is compiled here, for later runs on this machine")
 DEVICES = FLAGS.integer(
-    "devices", "divide the hidden units among so many devices (0: what is fastest)", 0, 0, 100_000
+    "devices",
+    "divide the hidden units among so many devices, of each process if there are several (0: what is fastest)",
+    0,
+    0,
+    100_000,
 )
+MACHINES = MachineFlags(FLAGS)
 FLAGS.config()
 TARGET_EPSILON = FLAGS.positive(
     "target_epsilon", "the ε of the whole run, in place of noise_multiplier, which is then found", "privacy"
@@ -23,6 +30,7 @@ TARGET_EPSILON = FLAGS.positive(
 
 
 def set_up() -> None:
+    MACHINES.join(told=("run_dir", "devices"), own=("data_dir", "compilation_cache_dir"))
     devices.make_cpu_devices(DEVICES.value)
 
 

@@ -1,6 +1,7 @@
 """φ, φ′ and φ″: against NumPy in float64, autodiff and central differences, and out in the tails."""
 
 import copy
+import math
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
@@ -132,6 +133,18 @@ def test_copies_and_pickles_of_the_six_are_themselves():
             assert other is activation, name
     pair = (relu, sigmoid)
     assert pickle.loads(pickle.dumps(pair)) == pair
+
+
+def test_the_six_are_printed_by_name_and_others_by_their_functions():
+    assert repr(activations.relu) == "relu"
+    assert repr((activations.relu, activations.sigmoid)) == "(relu, sigmoid)"
+    assert repr(Activation(jnp.sin, jnp.cos, jnp.negative)).startswith("Activation(<")
+
+
+def test_one_that_is_only_registered_pickles_by_its_functions(monkeypatch):
+    own = Activation(math.sin, math.cos, math.tan)
+    monkeypatch.setitem(activations.ACTIVATIONS, "sin", own)
+    assert pickle.loads(pickle.dumps(own)).phi is math.sin
 
 
 def test_an_activation_of_ones_own_is_itself_when_copied_and_pickles_by_its_functions():

@@ -154,6 +154,11 @@ MISTAKES = {
         2,
         "error: {tmp}/changed: expected train-images-idx3-ubyte of SHA-256 0, as it was begun",
     ),
+    "data that have changed, of one checkpoint": (
+        ["--run_dir={tmp}/changed", "--checkpoint={tmp}/changed/best.npz"],
+        2,
+        "error: {tmp}/changed: expected train-images-idx3-ubyte of SHA-256 0, as it was begun",
+    ),
     "no run": (["--run_dir={tmp}"], 2, "error: {tmp}: expected a run directory, got no config.json"),
     "a damaged checkpoint": (
         ["--checkpoint={tmp}/cut.npz"],

@@ -55,7 +55,7 @@ def test_all_commands_in_one_process():
 
 
 def test_ctrl_c_during_imports_is_one_line():
-    code = "import sys, time; sys.argv = ['-m']; import jaxmlp; print(1, flush=True); time.sleep(60)"
+    code = "import sys, time; sys.argv = ['jaxmlp']; import jaxmlp; print(1, flush=True); time.sleep(60)"
     command, pipe = [sys.executable, "-c", code], subprocess.PIPE
     process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
     assert process.stdout.readline() == "1\n"
@@ -64,7 +64,21 @@ def test_ctrl_c_during_imports_is_one_line():
     assert (process.returncode, error) == (130, "error: interrupted\n")
 
 
-def test_a_program_that_only_imports_it_keeps_its_own_ctrl_c():
-    before = signal.getsignal(signal.SIGINT)
-    interrupts.leave_quietly("/home/ada/research.py")
-    assert signal.getsignal(signal.SIGINT) is before
+@pytest.mark.parametrize(
+    ("argv", "orig_argv", "ours"),
+    [
+        (["/home/ada/research.py"], ["python", "/home/ada/research.py"], False),
+        (["-m", "--jaxmlp"], ["python", "-m", "research.tool", "--jaxmlp"], False),  # which imports jaxmlp
+        (["-m"], ["python", "-X", "dev", "-m", "jaxmlp_tools"], False),
+        ([""], ["python"], False),
+        (["-m", "--epochs=1"], ["python", "-m", "jaxmlp.train", "--epochs=1"], True),
+        (["-m", "train"], ["python", "-Bm", "jaxmlp", "train"], True),
+        (["-m"], ["python", "-mjaxmlp.train"], True),
+        (["/usr/bin/jaxmlp", "train"], ["python", "/usr/bin/jaxmlp", "train"], True),
+    ],
+)
+def test_a_program_that_only_imports_it_keeps_its_own_ctrl_c(monkeypatch, argv, orig_argv, ours):
+    set_handlers = []
+    monkeypatch.setattr(interrupts.signal, "signal", lambda *given: set_handlers.append(given))
+    interrupts.leave_quietly(argv, orig_argv)
+    assert bool(set_handlers) == ours

@@ -82,7 +82,10 @@ class Flags:
     def switch(self, name: str, help: str) -> Any:
         return self._define(absl_flags.DEFINE_bool, name, False, help, "true or false")
 
-    def integer(self, name: str, help: str, default: int, low: int, high: int) -> Any:
+    def text(self, name: str, help: str, expected: str) -> Any:
+        return self._define(absl_flags.DEFINE_string, name, None, help, expected)
+
+    def integer(self, name: str, help: str, default: int | None, low: int, high: int) -> Any:
         expected = f"an integer from {low} to {high}"
         define = partial(absl_flags.DEFINE_integer, lower_bound=low, upper_bound=high)
         return self._define(define, name, default, help, expected)
@@ -132,6 +135,16 @@ class Flags:
         """Whether the flag stood on the command line, and not in the flags of its run directory alone."""
         return name in self._given
 
+    def given_values(self, *names: str) -> dict[str, Any]:
+        """The values, by --name, of those flags of Config and of the others named that the command line gave."""
+        known = (*names, *(f.name for f in fields(Config)))
+        return {f"--{name}": self._values[name].value for name in known if self.given(name)}
+
+    def take(self, flagfile: str, own: Sequence[str]) -> None:
+        """Let every flag be as this text of `flagfile` has it, but for those of the command line named in `own`."""
+        kept = [f"--{name}={self._values[name].value}" for name in own if self.given(name)]
+        self._parse([*flagfile.splitlines(), *kept])
+
     def default(self, name: str) -> Any:
         default = self._values[name].default if name in self._values else None
         return default[0] if isinstance(default, Values) else default
@@ -172,7 +185,7 @@ class Flags:
             of_list = isinstance(error.__context__, GridError)
             message = str(error.__context__) if of_list else self._illegal(str(error))
             raise FlagError(message + _in_file(str(error), arguments, self._files)) from error
-        except absl_flags.Error as error:
+        except (absl_flags.Error, ValueError) as error:  # --noedges=1 is a bare ValueError
             raise FlagError(str(error) + _in_file(str(error), arguments, self._files)) from error
         if said.getvalue():
             raise FlagError(said.getvalue())
@@ -278,6 +291,8 @@ def _read_flagfiles(arguments: Sequence[str], known: Files | None = None) -> Fil
             raise FlagError(f"--flagfile: expected text in UTF-8, got {path}: {error}") from error
         if lines and lines[0].startswith("\ufeff"):
             raise FlagError(f"--flagfile: expected text in UTF-8 without a mark at its beginning, got {path}")
+        if any("\0" in line for line in lines):
+            raise FlagError(f"--flagfile: expected text in UTF-8, got {path}, which has zero bytes, as UTF-16 has")
         if any(re.match(r"--?recipe[= ]", line.strip()) for line in lines):
             raise FlagError(f"--recipe: expected on the command line, got it in {path}")
         files = _read_flagfiles(lines, {**files, path: lines})

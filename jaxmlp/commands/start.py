@@ -1,7 +1,8 @@
 """How a command starts and ends: every expected error is one line on standard error, and an exit code.
 
 0 done; 1 wrong flags, or an extra that is not installed; 2 bad data, checkpoint or run directory; 3 training
-diverged; 130 Ctrl-C; 143 SIGTERM; 141 the reader of standard output has gone.
+diverged; 4 of several processes one is missing, lost or different; 130 Ctrl-C; 143 SIGTERM; 141 the reader of
+standard output has gone.
 """
 
 import atexit
@@ -22,8 +23,10 @@ from jaxmlp.commands.help import help_text
 from jaxmlp.data.idx import DataError
 from jaxmlp.extras import MissingExtra
 from jaxmlp.inspection.scoring import NetworkError
+from jaxmlp.runs import machines
 from jaxmlp.runs.checkpoint import CheckpointError
 from jaxmlp.runs.files import FileError
+from jaxmlp.runs.rendezvous import MachineError
 from jaxmlp.runs.run_directory import RunError, RunWarning
 from jaxmlp.runs.stopping import Stopped
 from jaxmlp.training.config import ConfigError
@@ -51,8 +54,9 @@ def start(
         getattr(sys, stream).reconfigure(errors="backslashreplace")  # a name that cannot be shown is no error
     warnings.showwarning = _show_warning
     atexit.register(gc.freeze)  # or Python walks all of JAX once more before it ends: 0.1 s and more
-    guarded(lambda: _run(main, flags, arguments, set_up))
-    sys.exit(0)
+    with machines.leaving():
+        guarded(lambda: _run(main, flags, arguments, set_up))
+        sys.exit(0)
 
 
 def _run(main: Callable[..., None], flags: Flags, arguments: Sequence[str], set_up: Callable[[], None]) -> None:
@@ -86,15 +90,21 @@ def guarded(work: Callable[[], None]) -> None:
     except (DataError, NetworkError, CheckpointError, RunError, FileError) as error:
         fail(str(error), BAD_DATA)
     except Diverged as error:
-        fail(str(error), DIVERGED)
+        fail(str(error), DIVERGED, everyone=True)
+    except MachineError as error:
+        fail(str(error), machines.LOST, everyone=True)
     except Stopped as error:  # as asked: no error
+        machines.last_words()
         print(error, file=sys.stderr)
+        machines.leave(128 + error.signum, everyone=True)
         sys.exit(128 + error.signum)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
-            raise
+            if not machines.joined():
+                raise
+            fail(machines.blamed(error), machines.LOST)
         fail(f"expected a network and a batch that fit, got {str(error) or 'out of memory'}", WRONG_FLAGS)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
@@ -112,9 +122,11 @@ def _show_warning(
     print(text, end="", file=sys.stderr, flush=True)
 
 
-def fail(message: str, code: int) -> NoReturn:
-    """Print the message as one line and exit."""
+def fail(message: str, code: int, everyone: bool = False) -> NoReturn:
+    """Print the message as one line and exit. Of several processes the others end too, `everyone` by themselves."""
+    machines.last_words()
     complain(message)
+    machines.leave(code, message, everyone)
     sys.exit(code)
 
 

@@ -35,9 +35,7 @@ def save(path: Path, arrays: Mapping[str, Any]) -> None:
 def load(path: Path) -> dict[str, np.ndarray]:
     """The arrays that `save` wrote to `path`. Raises CheckpointError if it is not what `save` wrote, whole."""
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise CheckpointError(f"{path}: expected a checkpoint, got a device or a pipe")  # which may never end
-        content = path.read_bytes()
+        content = files.read(path)
     except OSError as error:
         raise CheckpointError(f"{path}: expected a checkpoint, got {error.strerror}") from error
     body, digest = content[:-_COMMENT], content[-_COMMENT:]

@@ -35,6 +35,13 @@ def replace(path: Path, content: bytes, mode: int = 0o666) -> None:
         raise FileError(f"{path}: expected to write {len(content)} bytes, got {error.strerror}") from error
 
 
+def read(path: Path) -> bytes:
+    """The content of the file at `path`. Raises OSError, of what is no regular file too: a FIFO may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "a folder, FIFO or device")
+    return path.read_bytes()
+
+
 def append(path: Path, row: bytes) -> None:
     """Add a whole row to the file at `path`, or nothing. Raises FileError."""
     try:

@@ -11,7 +11,8 @@ from jaxmlp.inputs.view import View
 
 def on_devices(mesh: Any) -> str:
     used = mesh.devices.flatten()
-    return f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}"
+    processes = f", of {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    return f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}{processes}"
 
 
 def data(dataset: Dataset, view: View, train_on_all: bool) -> str:

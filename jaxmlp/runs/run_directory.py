@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from jaxmlp.runs import checkpoint
+from jaxmlp.runs import checkpoint, files
 from jaxmlp.runs.checkpoint import CheckpointError
 from jaxmlp.training.loop import Metrics
 
@@ -45,7 +45,7 @@ class RunWarning(UserWarning):
 def read_config(path: Path) -> dict[str, Any]:
     """What config.json of the run directory says: config, data, environment. Raises RunError."""
     try:
-        recorded = json.loads((path / CONFIG).read_text())
+        recorded = json.loads(files.read(path / CONFIG))
     except OSError as error:
         if (path / SWEEP).is_file():
             raise RunError(f"{path}: expected the directory of one run, got that of a sweep of them") from error
@@ -93,7 +93,7 @@ def read_test(path: Path) -> dict[str, int] | None:
     """epoch, errors and examples of the run's test; None before it. Raises RunError."""
     file = path / TEST
     try:
-        recorded = json.loads(file.read_text())
+        recorded = json.loads(files.read(file))
         return {name: int(recorded[name]) for name in ("epoch", "errors", "examples")}
     except FileNotFoundError:
         return None

@@ -1,22 +1,25 @@
-"""The folder of a run, as its own process writes it: claimed, gone on with, saved after every epoch."""
+"""The folder of a run, as its own process writes it: claimed, gone on with, saved after every epoch.
 
+Of several processes the first alone touches it (`machines.led`), but all call every function here.
+"""
+
+import contextlib
 import json
 import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.runs import checkpoint, files, locking, run_directory
+from jaxmlp.runs import checkpoint, files, locking, machines, run_directory
 from jaxmlp.runs.files import FileError
 from jaxmlp.runs.locking import OWNER
 from jaxmlp.runs.run_directory import BEST, CONFIG, FLAGS, LOCK, METRICS, SECRET, TEST, RunError, RunWarning
-from jaxmlp.training import loop
+from jaxmlp.training import devices, loop
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.epoch import State
 from jaxmlp.training.loop import Metrics
@@ -38,6 +41,7 @@ class RunWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @machines.led
     def claim(self, config: Config, data: Mapping[str, str], environment: Mapping[str, Any], flags: str) -> None:
         """Write what the run is told; in a directory that has been told already, check that it is the same run.
 
@@ -83,6 +87,14 @@ class RunWriter:
         `like` has the state's structure, shapes and dtypes. metrics.jsonl becomes what that checkpoint knows.
         Raises CheckpointError if there are checkpoints and none is whole.
         """
+        saved = self._resume(like) if machines.leads() else None
+        rows = machines.gather([metrics._asdict() for metrics in saved.history] if saved else None)[0]
+        if rows is None:
+            return None
+        state = devices.of_first_process(saved.state if saved else like)
+        return Saved(state, tuple(Metrics(**row) for row in rows))
+
+    def _resume(self, like: State) -> Saved | None:
         for name in filter(_temporary, os.listdir(self.path)):
             (self.path / name).unlink()
         found = run_directory.newest_usable(self.path, lambda path: _read_checkpoint(path, like))
@@ -94,24 +106,30 @@ class RunWriter:
 
     def secret(self) -> bytes:
         """That of a private run, drawn at its beginning. Raises RunError if it is lost once an epoch was saved."""
+        return bytes.fromhex(self._secret())
+
+    @machines.led
+    def _secret(self) -> str:
         path = self.path / SECRET
         try:
-            found = path.read_bytes() if path.exists() else b""
+            found = files.read(path) if path.exists() else b""
         except OSError as error:
             raise RunError(f"{path}: expected the run's secret, got {error.strerror}") from error
         if len(found) == secret.BYTES:
-            return found
+            return found.hex()
         if found or run_directory.checkpoints(self.path):
             got = f"{len(found)} bytes" if found else "no such file"
             raise RunError(f"{path}: expected the {secret.BYTES} bytes that the run draws from, got {got}")
         files.replace(path, drawn := secret.fresh(), mode=0o600)
-        return drawn
+        return drawn.hex()
 
     def save(self, saved: Saved, config: Config) -> None:
-        """Save the state after an epoch, then its row. When this returns, a crash loses neither.
+        """Save the state after an epoch, then its row. When this returns, a crash loses neither."""
+        self._save(Saved(devices.whole(saved.state), saved.history), config)
 
-        The best comes first: killed between the two, the epoch is not done yet, and will save both.
-        """
+    @machines.led
+    def _save(self, saved: Saved, config: Config) -> None:
+        """The best comes first: killed between the two, the epoch is not done yet, and will save both."""
         epoch = saved.history[-1].epoch
         history = json.dumps([metrics._asdict() for metrics in saved.history])
         arrays = {
@@ -129,6 +147,7 @@ class RunWriter:
         for old in run_directory.checkpoints(self.path)[KEPT:]:
             old.unlink()
 
+    @machines.led
     def tested(self, config: Config) -> dict[str, int] | None:
         """What run_directory.read_test gives, once the run has ended as the config says: it does nothing more.
 
@@ -143,33 +162,45 @@ class RunWriter:
         history = run_directory.history(*run_directory.newest(self.path)) if config.patience else ()
         return result if len(history) == result["epoch"] and loop.ended(config, history) else None
 
+    @machines.led
     def save_test(self, epoch: int, errors: int, examples: int) -> None:
         result = {"epoch": epoch, "errors": errors, "examples": examples}
         files.replace(self.path / TEST, (json.dumps(result) + "\n").encode())
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(path: Path) -> Iterator[RunWriter]:
     """The run directory at `path`, made if there is none, and locked.
 
     Raises FileError if it cannot be made or written, RunError if it is something else, or another process is
     writing it.
     """
-    files.make_folder(path)
-    _check_ours(path)
-    with locking.locked(path / LOCK):
+    with contextlib.ExitStack() as held:
+        _claim_folder(path, held)
         yield RunWriter(path)
 
 
+@machines.led
+def _claim_folder(path: Path, held: contextlib.ExitStack) -> None:
+    files.make_folder(path)
+    _check_ours(path)
+    held.enter_context(locking.locked(path / LOCK))
+
+
 def fresh(recipe: str) -> Path:
-    """A new folder runs/<time>-<recipe>, this process's own even where several begin at once. Raises FileError."""
+    """A new folder runs/<time>-<recipe>, this run's own even where several begin at once. Raises FileError."""
+    return Path(_fresh(recipe))
+
+
+@machines.led
+def _fresh(recipe: str) -> str:
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe}"
     n = 1
     while True:
         path = Path("runs", name if n == 1 else f"{name}-{n}")
         try:
             path.mkdir(parents=True)
-            return path
+            return str(path)
         except FileExistsError:
             n += 1
         except OSError as error:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from jaxmlp.runs import machines
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -24,9 +26,10 @@ class StopRequest:
     how_to_go_on = ""  # what is said when a second signal ends the process at once
 
     def check(self, text: str) -> None:
-        """Raise Stopped with this text if a signal has come."""
-        if self.signum is not None:
-            raise Stopped(self.signum, text)
+        """Raise Stopped with this text if a signal has come, to this process or to another of its run."""
+        for signum in machines.gather(self.signum):
+            if signum is not None:
+                raise Stopped(signum, text)
 
 
 def heed_signals(work: Callable[[StopRequest], None]) -> None:

@@ -75,7 +75,7 @@ def run_dirs(path: Path) -> list[Path]:
     if not is_sweep(path):
         return [path]
     try:
-        members = [path / row[RUN] for row in csv.DictReader(io.StringIO((path / SWEEP).read_text("utf-8")))]
+        members = [path / row[RUN] for row in csv.DictReader(io.StringIO(files.read(path / SWEEP).decode()))]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(f"{path / SWEEP}: expected a table of networks, got {error!r}") from error
     done = [member for member in members if (member / TEST).exists()]

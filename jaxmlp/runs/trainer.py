@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import jax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
-from jaxmlp.runs import environment, lines, run_writer
+from jaxmlp.runs import environment, lines, machines, run_writer
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training import devices, loop
@@ -31,9 +32,11 @@ def train(
     new runs/<time>-<recipe>. `flags` is the text of its flags.txt. The network is divided among `device_count`
     devices, for 0 among as many as are fastest. Prints to standard output: lines in a pipe, and on a terminal also
     a progress bar with the time left. Raises DataError, ConfigError, RunError, FileError,
-    CheckpointError, Diverged, and Stopped once `stop` is asked for.
+    CheckpointError, Diverged, MachineError, and Stopped once `stop` is asked for.
     """
     dataset = datasets.load(data_dir, config.train_on_all)
+    digests = {f"{name} of SHA-256": digest for name, digest in dataset.sha256.items()}
+    machines.check_same({"number of devices": jax.local_device_count(), **digests})
     config.check_data(dataset.train.images.shape)
     mesh = devices.mesh_of(device_count, config)
     header = _header(config, dataset, mesh)
@@ -53,7 +56,7 @@ def train(
         if saved.history:
             print(f"going on after epoch {len(saved.history)}", flush=True)
         stop.check(f"stopped before epoch {len(saved.history) + 1}")
-        with tqdm(total=config.epochs, initial=len(saved.history), unit="epoch", leave=False, disable=None) as bar:
+        with _progress_bar(config.epochs, len(saved.history)) as bar:
             bar.set_postfix_str(f"epoch {len(saved.history) + 1} under way")
             for state, metrics in loop.fit(program, saved.state, saved.history):
                 saved = Saved(state, (*saved.history, metrics))
@@ -65,6 +68,12 @@ def train(
         if loop.out_of_patience(config, saved.history):
             print(f"the best validation loss is {config.patience} epochs old: no patience for more", flush=True)
         print(_test_line(_test(writer, program, saved, examples), examples), flush=True)
+
+
+def _progress_bar(epochs: int, done: int) -> "tqdm[object]":
+    """On a terminal alone, and of process 0."""
+    disable = None if machines.leads() else True
+    return tqdm(total=epochs, initial=done, unit="epoch", leave=False, disable=disable)
 
 
 def _test(writer: RunWriter, program: Program, saved: Saved, examples: int) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxmlp.network import Params
@@ -53,17 +54,23 @@ def make_cpu_devices(count: int) -> None:
 
 
 def mesh_of(count: int, config: Config) -> Mesh:
-    """A mesh of so many of JAX's devices; for 0, of as many as are fastest.
+    """A mesh of so many devices of each process; for 0, of as many as are fastest.
 
-    Raises ConfigError if there are fewer, or if the hidden units cannot be divided among them.
+    Raises ConfigError if there are fewer, or if the hidden units cannot be divided among them all.
     """
-    devices = jax.devices()
-    count = count or _fastest(devices[0].platform, len(devices), config)
-    if count > len(devices):
-        raise ConfigError("devices", f"at most {len(devices)}, which is all there are", count)
-    if config.hidden % count:
+    of_processes: dict[int, list[Any]] = {}
+    for device in jax.devices():
+        of_processes.setdefault(device.process_index, []).append(device)
+    processes, available = len(of_processes), min(map(len, of_processes.values()))
+    count = count or _fastest(jax.devices()[0].platform, available, processes, config)
+    if count > available:
+        raise ConfigError("devices", f"at most {available}, which is all there are", count)
+    if config.hidden % (count * processes):
+        if processes > 1:
+            raise ConfigError("hidden", f"a multiple of {count * processes}, the number of devices", config.hidden)
         raise ConfigError("devices", f"a divisor of hidden, which is {config.hidden}", count)
-    return Mesh(np.array(devices[:count]), UNITS, axis_types=(AxisType.Auto,))
+    devices = [device for own in of_processes.values() for device in own[:count]]
+    return Mesh(np.array(devices), UNITS, axis_types=(AxisType.Auto,))
 
 
 def members_mesh(count: int, members: int) -> Mesh:
@@ -78,14 +85,14 @@ def members_mesh(count: int, members: int) -> Mesh:
     return Mesh(np.array(used), MEMBERS, axis_types=(AxisType.Auto,))
 
 
-def _fastest(platform: str, available: int, config: Config) -> int:
+def _fastest(platform: str, available: int, processes: int, config: Config) -> int:
     """As many as divide the hidden units, but one on a CPU: its threads serve a single device better.
 
     Measured on 2 cores (training/README.md): two devices of one core each wait for one another at every step.
     """
     if platform == "cpu":
         return 1
-    return max(n for n in range(1, available + 1) if config.hidden % n == 0)
+    return max((n for n in range(1, available + 1) if config.hidden % (n * processes) == 0), default=1)
 
 
 def shardings(tree: Tree, mesh: Mesh) -> Tree:
@@ -163,3 +170,21 @@ def keep_placed(tree: Tree, mesh: Mesh | None) -> Tree:
 def divided(batch: Tree, mesh: Mesh | None) -> Tree:
     """Inside jit: the same tree, its first axis, the examples, divided among the devices."""
     return batch if mesh is None else _constrained(batch, NamedSharding(mesh, Spec(UNITS)))
+
+
+def whole(tree: Tree) -> Tree:
+    """The tree, its arrays whole on this host. Of several processes, all must call it."""
+    return tree if jax.process_count() == 1 else multihost_utils.process_allgather(tree, tiled=True)
+
+
+def of_first_process(tree: Tree) -> Tree:
+    """Process 0's tree, of arrays on its host, on every host. All must call it, with arrays of the same shapes."""
+    if jax.process_count() == 1:
+        return tree
+
+    def of_leaf(leaf: Any) -> np.ndarray:
+        content = np.frombuffer(leaf.tobytes() if jax.process_index() == 0 else bytes(leaf.nbytes), np.uint8)
+        told: Any = multihost_utils.broadcast_one_to_all(content)  # it sums: as a float -0.0 would become 0.0
+        return np.asarray(told.view(leaf.dtype).reshape(leaf.shape))
+
+    return jax.tree.map(of_leaf, tree)

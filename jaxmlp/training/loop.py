@@ -213,12 +213,14 @@ Drawn = tuple[np.ndarray, jax.Array, Private | None]  # rows, key and private of
 
 
 def drawn(seed: int, epoch: int, examples: int) -> Drawn:
-    """What is random in an epoch."""
+    """What is random in an epoch: the order, (n,), of its n examples and the key, a scalar, of its distortions."""
     return order(seed, epoch, examples), noise_key(seed, epoch), None
 
 
 def drawn_privately(sampling: Sampling, epoch: int) -> Drawn:
-    """What is random in a private epoch."""
+    """What is random in a private epoch: its batches, (steps, padded), the key, a scalar, of its distortions, and
+    the keys of its noise, (steps, leaves, words).
+    """
     secret = sampling.secret
     rows, mask = sampling.batches(epoch)
     key = np.frombuffer(derived(secret, "augmentation", epoch, size=8), np.uint32)

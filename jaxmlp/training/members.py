@@ -104,18 +104,6 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int) -> Group:
         state: State = devices.place_members(states, mesh)
         return state
 
-    def epoch_of_one(member: Any, images: jax.Array, labels: jax.Array) -> tuple[State, Seen]:
-        state, of_epoch = member
-        result: tuple[State, Seen] = train_epoch(
-            state, EpochInput(images, labels, *of_epoch), config=config, tuning=tuning, size=tuple(size)
-        )
-        return result
-
-    @partial(jax.jit, donate_argnums=0)
-    def epoch(state: State, of_epochs: Any, images: jax.Array, labels: jax.Array) -> tuple[State, Seen]:
-        result: tuple[State, Seen] = devices.of_each_member(epoch_of_one, mesh)((state, of_epochs), images, labels)
-        return result
-
     def score_of_one(params: Params, images: jax.Array, labels: jax.Array) -> Score:
         score: Score = evaluate(params, images, labels, phi=config.activation, view=config.view, size=tuple(size))
         return score
@@ -132,6 +120,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int) -> Group:
     started = time.perf_counter()
     train_data = loop.placed(dataset.train, mesh)
     state = place([first(config)] * slots)
+    epoch = epoch_of_each(config, tuning, tuple(size), mesh)
     program = epoch.lower(state, epoch_input([(config, 0)] * slots), *train_data).compile()
     validate, score_on_test = scorer(dataset.validation), scorer(dataset.test)
     validate(state)  # compiles it, and the test's too where the sizes are equal
@@ -161,6 +150,23 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int) -> Group:
         len(dataset.validation.labels),
         compile_seconds,
     )
+
+
+def epoch_of_each(config: Config, tuning: Tuning, size: tuple[int, int], mesh: Mesh) -> Any:
+    """The program, jitted: of each slot its State and what loop.of_epoch gives, and the data, to (State, Seen)."""
+
+    def epoch_of_one(member: Any, images: jax.Array, labels: jax.Array) -> tuple[State, Seen]:
+        state, of_epoch = member
+        inputs = EpochInput(images, labels, *of_epoch)
+        result: tuple[State, Seen] = train_epoch(state, inputs, config=config, tuning=tuning, size=size)
+        return result
+
+    @partial(jax.jit, donate_argnums=0)
+    def epoch(state: State, of_epochs: Any, images: jax.Array, labels: jax.Array) -> tuple[State, Seen]:
+        result: tuple[State, Seen] = devices.of_each_member(epoch_of_one, mesh)((state, of_epochs), images, labels)
+        return result
+
+    return epoch
 
 
 def _on_each(platform: str, wanted: int) -> int:

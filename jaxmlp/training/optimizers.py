@@ -2,9 +2,10 @@
 
 θ is any pytree of arrays, g its gradient, η the learning rate. θ keeps its dtype; the state, and what is computed,
 is float32 at least. Weight decay λ is decoupled from the gradient (Loshchilov and Hutter 2019): it shrinks what its
-mask names by the factor 1 − ηλ, by default all leaves but those whose name begins with b: b1, b2, bias.
+mask names by the factor 1 − ηλ, by default all leaves but those that are called a bias: b1, b2, hidden_bias.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,8 +15,10 @@ import numpy as np
 
 from jaxmlp.training.config import Config
 
+BIAS = re.compile(r"bias|(^|_)b(\d*$|_)")
+
 Tree = Any
-Mask = Callable[[Tree], Tree] | Tree  # a bool for each leaf of θ, or what makes them of θ
+Mask = Callable[[Tree], Tree] | Tree  # a bool for each leaf of θ, or for all of a subtree, or what makes them of θ
 
 
 class Optimizer(NamedTuple):
@@ -26,10 +29,13 @@ class Optimizer(NamedTuple):
 
 
 def weights(params: Tree) -> Tree:
-    """True for every leaf but those whose name, in a NamedTuple, a dataclass or a dict, begins with b."""
+    """True for every leaf but those that are called a bias in a NamedTuple, a dataclass or a dict.
+
+    That is b, b1, b_out, hidden_b, and all that has "bias" in it; of a leaf without a name nothing is known.
+    """
 
     def is_weight(path: Any, leaf: jax.Array) -> bool:
-        return not jax.tree_util.keystr(path[-1:], simple=True).startswith("b")
+        return not BIAS.search(jax.tree_util.keystr(path[-1:], simple=True).lower())
 
     return jax.tree.map_with_path(is_weight, params)
 
@@ -123,7 +129,8 @@ def _descent(weight_decay: float, decayed: Mask) -> Callable[[Tree, Tree, jax.Ar
             return (p - learning_rate * step).astype(p.dtype)
 
         mask = decayed(params) if callable(decayed) else decayed
-        return jax.tree.map(of_leaf, params, direction, mask)
+        of_each = jax.tree.broadcast(mask, params)
+        return jax.tree.map(of_leaf, params, direction, of_each)
 
     return descend
 

@@ -49,6 +49,11 @@ def flags(**options):
         ("--flagfile=unknown", "Unknown command line flag 'epoch'. Did you mean: epochs ?, in unknown"),
         ("--flagfile=deeper", "Unknown command line flag 'epoch'. Did you mean: epochs ?, in unknown"),
         ("--flagfile=wrong", "--hidden: expected an integer from 1 to 100000, got 'abc', in wrong"),
+        (
+            "--flagfile=unmarked",
+            "--flagfile: expected text in UTF-8, got unmarked, which has zero bytes, as UTF-16 has",
+        ),
+        ("--noedges=1", "--noedges=1 does not take an argument"),
         ("--epoch=3", "Unknown command line flag 'epoch'. Did you mean: epochs ?"),
         ("epochs=3", "expected flags (--name=value) only, got 'epochs=3'"),
     ],
@@ -58,6 +63,7 @@ def test_a_wrong_flag_is_one_line(tmp_path, monkeypatch, argument, message):
     os.mkfifo("fifo")
     (tmp_path / "utf16").write_text("--epochs=1\n", "utf-16")
     (tmp_path / "nested").write_text("--epochs=1\n--flagfile=utf16\n")
+    (tmp_path / "unmarked").write_text("--epochs=1\n", "utf-16-le")
     (tmp_path / "unknown").write_text("--epoch=3\n")
     (tmp_path / "deeper").write_text("--flagfile=deeper\n--flagfile=unknown\n")
     (tmp_path / "wrong").write_text("--hidden=abc\n")
@@ -144,7 +150,7 @@ def test_the_help_names_every_flag_once_in_its_group():
     assert len(names) == len(set(names))
     assert {*vars(Config()), "recipe", "flagfile", "run_dir", "data_dir", "split", "json"} == set(names)
     heads = re.findall(r"(?m)^(\w+):$", text)
-    assert heads == ["network", "training", "optimizer", "inputs", "run"]
+    assert heads == ["network", "training", "optimizer", "privacy", "inputs", "run"]
     assert "--hidden=30: K, the number of hidden units (an integer from 1 to 100000)" in text
     of_inputs = text.split("\ninputs:\n")[1].split("\nrun:\n")[0]
     assert {"deskew", "edges", "elastic", "mixup"} <= set(re.findall(r"--(\w+)", of_inputs))

@@ -1,12 +1,29 @@
 """Rows are added whole or not at all. That a file is replaced so is in test_checkpoint.py."""
 
+import os
 import resource
 from contextlib import contextmanager
 
 import pytest
 
-from jaxmlp.runs import files
+from jaxmlp.runs import files, run_directory
 from jaxmlp.runs.files import FileError
+from jaxmlp.runs.run_directory import RunError
+
+
+def test_what_is_no_file_is_not_read(tmp_path):
+    """A FIFO would wait for a writer for ever."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, tmp_path / "none"):
+        with pytest.raises(OSError, match="FIFO" if path.exists() else "No such file"):
+            files.read(path)
+
+
+def test_a_fifo_in_a_run_is_one_line(tmp_path):
+    for name, read in (("config.json", run_directory.read_config), ("test.json", run_directory.read_test)):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(RunError, match="FIFO"):
+            read(tmp_path)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 import jaxmlp
 from jaxmlp.data import datasets
 from jaxmlp.inputs.view import View
+from jaxmlp.network import Params
 from jaxmlp.runs import checkpoint, run_directory, run_writer, storage, trainer
 from jaxmlp.runs.checkpoint import CheckpointError
 from jaxmlp.runs.files import FileError
@@ -21,6 +22,8 @@ from jaxmlp.runs.run import read_run
 from jaxmlp.runs.run_directory import RunError, RunWarning
 from jaxmlp.runs.stopping import Stopped, StopRequest
 from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.epoch import State
+from jaxmlp.training.loop import Metrics
 from jaxmlp.training.privacy.account import account_of
 
 CONFIG = Config(hidden=6, epochs=3, batch_size=7, phi="tanh,sigmoid", learning_rate=0.5)
@@ -486,6 +489,16 @@ def test_the_best_network_is_the_one_that_its_record_says(whole, few_digits):
     assert rows[-1]["validation_loss"] == pytest.approx(np.sum((x2 - np.eye(10)[labels]) ** 2) / 200, rel=1e-6)
     every = [json.loads(line)["validation_errors"] for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["validation_errors"] == min(every)
+
+
+def test_a_later_epoch_that_is_worse_does_not_replace_the_best(tmp_path):
+    with run_writer.opened(tmp_path / "run") as writer:
+        saved = run_writer.Saved(State(Params(*(np.zeros(1) for _ in range(4))), ()), ())
+        for epoch, (errors, loss) in enumerate([(9, 0.3), (5, 0.2), (7, 0.1), (5, 0.25)], 1):
+            metrics = Metrics(epoch, 0.1, loss, errors, 1 - errors / 100, 1.0, 1.0)
+            saved = run_writer.Saved(saved.state, (*saved.history, metrics))
+            writer.save(saved, CONFIG)
+    assert checkpoint.load(tmp_path / "run" / "best.npz")["epoch"] == 2
 
 
 @pytest.mark.slow

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from compare import assert_close
 from jaxmlp import network
 from jaxmlp.data import datasets
 from jaxmlp.inputs.view import View
 from jaxmlp.training import loop
 from jaxmlp.training.config import Config, ConfigError
-from jaxmlp.training.epoch import State, Tuning
+from jaxmlp.training.epoch import EpochInput, State, Tuning, train_epoch
 from jaxmlp.training.privacy.account import account_of
 
 CONFIG = Config(hidden=8, epochs=3, batch_size=7, momentum=0.5, schedule="cosine", warmup_epochs=1)
@@ -35,6 +36,27 @@ def test_one_record_an_epoch(program):
     for m in records:
         assert m.validation_accuracy == 1 - m.validation_errors / 100
         assert m.examples_per_second == pytest.approx(500 / m.seconds)
+
+
+def test_an_epoch_is_handed_its_own_order_rates_key_and_strength(dataset):
+    """Against a loop written here: what is random comes from the seed and the number of the epoch."""
+    config = Config(
+        hidden=5, epochs=3, batch_size=60, input_dropout=0.3, rotation=20.0, mixup=0.5, seed=3, distortion_end=0.4
+    )
+    (*_, (state, _)) = loop.fit(loop.prepare(config, dataset))
+    images = dataset.train.images.reshape(500, -1)
+    expected = State(loop.first_params(3, 784, 5, 10), ())
+    for epoch in range(3):
+        inputs = EpochInput(
+            images,
+            dataset.train.labels,
+            loop.order(3, epoch, 500),
+            np.full(9, config.learning_rate, np.float32),
+            jax.random.wrap_key_data(np.array([3, epoch], np.uint32), impl="threefry2x32"),
+            np.float32([1, 0.7, 0.4][epoch]),
+        )
+        expected, _ = train_epoch(expected, inputs, config=config, size=(28, 28))
+    assert_close(state.params, expected.params, 1e-5)
 
 
 def record(epoch, loss):

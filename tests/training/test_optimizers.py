@@ -8,7 +8,7 @@ import pytest
 from compare import assert_close
 from jaxmlp.network import Params
 from jaxmlp.training.config import Config
-from jaxmlp.training.optimizers import Schedule, adam, optimizer_of, schedule_of, sgd
+from jaxmlp.training.optimizers import Schedule, adam, optimizer_of, schedule_of, sgd, weights
 
 STEPS = 5
 
@@ -92,6 +92,26 @@ def test_decay_goes_by_name_however_the_networks_are_stacked(make):
         leaves = after if isinstance(after, dict) else after._asdict()
         means = {name: float(leaf.mean()) for name, leaf in leaves.items()}
         assert means == pytest.approx({"W1": 0.95, "b1": 1, "W2": 0.95, "b2": 1})
+
+
+@pytest.mark.parametrize("name", ["b", "b1", "b12", "b_out", "hidden_b", "bias", "Bias", "out_bias", "biases"])
+def test_a_bias_by_any_usual_name_stays(name):
+    assert weights({name: jnp.ones((2, 2))}) == {name: False}
+
+
+@pytest.mark.parametrize("name", ["W1", "kernel", "basis", "batchnorm_scale", "embedding", "sub_layer"])
+def test_what_only_begins_or_ends_like_a_bias_decays(name):
+    assert weights({name: jnp.ones((2, 2))}) == {name: True}
+
+
+@pytest.mark.parametrize(
+    ("decayed", "expected"), [(True, [0.95, 0.95]), (False, [1, 1]), ((False, True), [1, 0.95])]
+)
+def test_a_mask_may_be_of_subtrees(decayed, expected):
+    params = ({"W": jnp.ones(2)}, {"b": jnp.ones(2)})
+    zero = jax.tree.map(jnp.zeros_like, params)
+    after, _ = sgd(weight_decay=0.5, decayed=decayed).update(zero, (), params, jnp.float64(0.1))
+    assert [float(leaf[0]) for leaf in jax.tree.leaves(after)] == pytest.approx(expected)
 
 
 def test_decay_by_a_mask_of_ones_own():

@@ -12,7 +12,6 @@ from markupsafe import Markup
 from pdoc import doc, render
 
 from jaxmlp import second_order
-from jaxmlp.activations import ACTIVATIONS, Activation
 from jaxmlp.explorer import formulas
 
 README = Path(__file__).parents[2] / "README.md"
@@ -47,7 +46,7 @@ def build(folder: Path) -> Path:
     render.env.filters.update(mathml=_mathml, tags=_tags, comment=_comment, summary=_summary)
     render.env.globals["equations"] = {"jaxmlp.network": _first_order(), "jaxmlp.second_order": _second_order()}
     render.configure(docformat="markdown", template_directory=Path(__file__).parent / "templates")
-    _name_as_one_writes()
+    jax.Array.__qualname__ = "Array"  # a signature says jax.Array, not jaxlib._jax.Array
     modules = {name: doc.Module.from_name(name) for name in PUBLIC}
     pages = {"index.html": render.html_index(modules), "search.js": render.search_index(modules)}
     for name, module in modules.items():
@@ -56,17 +55,6 @@ def build(folder: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     return folder / "index.html"
-
-
-def _name_as_one_writes() -> None:
-    """So that a signature says jax.Array, not jaxlib._jax.Array, and sigmoid, not an object at an address."""
-    names = {activation: name for name, activation in ACTIVATIONS.items()}
-
-    def name(activation: Activation) -> str:
-        return names[activation]
-
-    jax.Array.__qualname__ = "Array"
-    Activation.__repr__ = name  # type: ignore[method-assign,assignment]
 
 
 def _first_order() -> dict[str, str]:

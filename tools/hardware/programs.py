@@ -1,7 +1,7 @@
 """Everything that this project compiles, by name, to be lowered or compiled for hardware that is not here.
 
-The functions of batch.py, statistics.py and curvature.py on one batch, an epoch of every kind, and the evaluation
-after it. Arguments are shapes alone.
+The functions of batch.py, statistics.py and curvature.py on one batch, an epoch of every kind, some of many
+networks side by side, and the evaluation after it. Arguments are shapes alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import AxisType, Mesh, NamedSharding
 
 from jaxmlp import activations, batch, curvature, statistics
-from jaxmlp.network import Params
-from jaxmlp.training import devices
+from jaxmlp.network import Params, init
+from jaxmlp.training import devices, members
 from jaxmlp.training.config import Config
 from jaxmlp.training.epoch import EpochInput, State, Tuning, train_epoch
 from jaxmlp.training.optimizers import optimizer_of
@@ -82,6 +82,15 @@ def programs(
     def program(name: str, function: Callable[..., Any], *more: Any) -> Program:
         return Program(name, jax.jit(function), (params, x, y, *more), {})
 
+    def of_trace(name: str, function: Callable[..., Any]) -> Program:
+        """`function` of the parameters, the trace, the targets and the deltas."""
+
+        def both(p: Params, x: Any, y: Any) -> Any:
+            passes = batch.passes(p, x, y, PHI)
+            return function(p, passes.trace, y, passes.deltas)
+
+        return program(name, both)
+
     def of_passes(function: Callable[..., Any], *more: Any, **options: Any) -> Program:
         name = " ".join([function.__name__, *options.values()])
         return program(name, lambda p, x, y, *v: function(batch.passes(p, x, y, PHI), *v, **options), *more)
@@ -91,16 +100,22 @@ def programs(
     yield program("loss_and_gradient", lambda p, x, y: batch.loss_and_gradient(p, x, y, PHI))
     yield program("passes", lambda p, x, y: batch.passes(p, x, y, PHI))
     yield program("gradient of loss", lambda p, x, y: jax.grad(batch.loss)(p, x, y, PHI))
+    yield of_trace("backward", lambda p, trace, y, _: batch.backward(p, trace, y, PHI))
+    yield of_trace("gradient", lambda _p, trace, _y, deltas: batch.gradient(trace, deltas))
     for function in OF_PASSES:
         yield of_passes(function)
     yield of_passes(curvature.kronecker_factors, kind="empirical")
     yield of_passes(statistics.weighted_gradient, weights)
+    yield of_passes(statistics.clipped_deltas, _on(mesh, _f32()))
     yield of_passes(statistics.clipped_gradient, _on(mesh, _f32()))
     for along in (statistics.directional, curvature.hessian_vector_product, curvature.gauss_newton_vector_product):
         yield of_passes(along, params)
     for name, options in EPOCHS.items():
         config = Config(**{"hidden": hidden, "batch_size": batch_size, "phi": "relu,sigmoid", **options})
         yield _epoch(f"epoch: {name}", config, examples, params, mesh)
+    for name in ("sgd", "momentum", "elastic distortions"):
+        config = Config(**{"hidden": hidden, "batch_size": batch_size, "phi": "relu,sigmoid", **EPOCHS[name]})
+        yield _members(f"members: {name}", config, examples, mesh)
     for edges in (False, True):
         config = Config(edges=edges, phi="relu,sigmoid")
         arguments = params, *_on(mesh, (_u8(examples, D), _u8(examples)))
@@ -124,6 +139,27 @@ def _epoch(name: str, config: Config, examples: int, params: Params, mesh: Mesh 
     )
     tuning = Tuning(mesh, config.batches_per_block or 1)
     return Program(name, train_epoch, (state, inputs), {"config": config, "tuning": tuning, "size": SIZE})
+
+
+def _members(name: str, config: Config, examples: int, mesh: Mesh | None) -> Program:
+    """An epoch of as many networks as a device holds at once, on each of the mesh's."""
+    used = jax.devices("cpu")[:1] if mesh is None else mesh.devices.flatten()
+    mesh = Mesh(np.array(used), devices.MEMBERS, axis_types=(AxisType.Auto,))
+    slots = mesh.size * members.MOST_ON_A_DEVICE
+    of_slots, whole = (NamedSharding(mesh, spec) for spec in (devices.Spec(devices.MEMBERS), devices.WHOLE))
+
+    def lying(sharding: NamedSharding, tree: Any) -> Any:
+        return jax.tree.map(lambda a: _shape(a.shape, a.dtype, sharding=sharding), tree)
+
+    def of_one() -> Any:
+        params = init(jax.random.key(0), D, config.hidden, C)
+        steps = -(-examples // config.batch_size)
+        told = jnp.zeros(examples, jnp.int32), jnp.zeros(steps, jnp.float32), jax.random.key(0), jnp.float32(0)
+        return State(params, optimizer_of(config).init(params)), told
+
+    state, told = lying(of_slots, jax.eval_shape(lambda: jax.vmap(lambda _: of_one())(jnp.arange(slots))))
+    data = lying(whole, (_u8(examples, D), _u8(examples)))
+    return Program(name, members.epoch_of_each(config, Tuning(), SIZE, mesh), (state, told, *data), {})
 
 
 def _on(mesh: Mesh | None, tree: Any) -> Any:

@@ -1,0 +1,126 @@
+"""How processes find one another, here as threads: all come, or each is told in one line why not."""
+
+import itertools
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jaxmlp.runs import rendezvous
+from jaxmlp.runs.rendezvous import MachineError, Told
+
+SAME = {"jax": "0.10.1", "--hidden": 12}
+
+
+@pytest.fixture
+def address():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()
+
+
+def meet(address, *all_told):
+    """What each of these processes gets: its links, or the text of its MachineError."""
+
+    def one(told):
+        try:
+            return rendezvous.meet(address, told)
+        except MachineError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(len(all_told)) as threads:
+        return list(threads.map(one, all_told))
+
+
+def test_all_come_and_process_0_is_linked_to_each_in_order(address):
+    *others, links = meet(address, *(Told(i, 3, SAME, 10) for i in (2, 1, 0)))
+    for i, (other,) in enumerate(reversed(others)):
+        links[i].send({"to": i + 1})
+        assert other.receive(5) == {"to": i + 1}
+        assert other.address == "127.0.0.1"
+    close(links, *others)
+
+
+def close(*all_links):
+    for link in itertools.chain(*all_links):
+        link.close()
+
+
+def test_a_stranger_at_the_door_is_sent_away(address):
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(rendezvous.meet, address, Told(0, 2, SAME, 10))
+        for said in (b"GET / HTTP/1.1\r\n\r\n", b"[1, 2]\n", b"[1, 2, [], 5]\n", b"[" * 10_000 + b"\n", b""):
+            with connect(address) as stranger:
+                stranger.sendall(said)
+        second = rendezvous.meet(address, Told(1, 2, SAME, 10))
+        assert len(first.result()) == len(second) == 1
+    close(first.result(), second)
+
+
+def connect(address):
+    for _ in range(100):
+        try:
+            return socket.create_connection(address)
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+    raise AssertionError
+
+
+@pytest.mark.slow
+def test_who_is_missing_is_named(address):
+    line = "expected 4 processes within 1 s, got none with --process_id=1, 3"
+    assert meet(address, Told(0, 4, SAME, 1), Told(2, 4, SAME, 5)) == [line, line]
+
+
+def test_two_with_one_number_are_told(address, monkeypatch):
+    monkeypatch.setattr(rendezvous, "HELLO", 0.2)
+    got = set(meet(address, *(Told(i, 3, SAME, 10) for i in (0, 1, 1))))
+    assert got == {"--process_id: expected each of 0 to 2 once, got 1 again"}
+
+
+def test_another_number_of_processes_is_told(address):
+    got = set(meet(address, Told(0, 2, SAME, 10), Told(1, 3, SAME, 10)))
+    assert got == {"--num_processes: expected 2, as process 0 has it, got 3"}
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({**SAME, "jax": "0.12.0.1"}, 'jax "0.10.1", as process 0 has it, got "0.12.0.1"'),
+        ({**SAME, "--hidden": 13}, "--hidden 12, as process 0 has it, got 13"),
+        ({**SAME, "--deskew": True}, "--deskew none, as process 0 has it, got true"),
+        ({"jax": "0.10.1"}, "--hidden 12, as process 0 has it, got none"),
+    ],
+)
+def test_what_differs_is_told(address, other, words):
+    got = set(meet(address, Told(0, 3, SAME, 10), Told(1, 3, SAME, 10), Told(2, 3, other, 10)))
+    assert got == {f"process 2: expected {words}"}
+
+
+def test_an_address_that_is_taken(address):
+    where = f"--coordinator_address={address[0]}:{address[1]}"
+    with socket.create_server(address):
+        (got,) = meet(address, Told(0, 2, SAME, 10))
+    assert (
+        got == f"{where}: expected a free address of this machine, which is process 0, got Address already in use"
+    )
+
+
+@pytest.mark.slow
+def test_nobody_at_the_address(address):
+    (got,) = meet(address, Told(1, 2, SAME, 1))
+    where = f"--coordinator_address={address[0]}:{address[1]}"
+    assert got == f"{where}: expected process 0 within 1 s, got Connection refused"
+
+
+def test_somebody_else_at_the_address(address):
+    with socket.create_server(address) as server, ThreadPoolExecutor(1) as thread:
+        got = thread.submit(meet, address, Told(1, 2, SAME, 10))
+        other, _ = server.accept()
+        with other:
+            assert json.loads(other.makefile("rb").readline()) == [1, 2, SAME, 10]
+            other.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+        where = f"--coordinator_address={address[0]}:{address[1]}"
+        words = "another program, its end, or a run that has its process 1 already"
+        assert got.result() == [f"{where}: expected process 0, got {words}"]
