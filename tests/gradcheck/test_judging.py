@@ -340,7 +340,7 @@ def test_what_is_not_finite_never_passes(by_hand: float, reference: float, said:
 
 
 @pytest.mark.parametrize("differences", [False, True])
-@pytest.mark.parametrize("n", [70, 1000])
+@pytest.mark.parametrize("n", [70, pytest.param(1000, marks=pytest.mark.slow)])
 def test_many_at_a_kink_at_once(n: int, differences: bool) -> None:
     steep = np.arange(1.0, n + 1)
 
