@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from jaxmlp import __version__
 from jaxmlp.gradcheck.compare import compare
 from jaxmlp.gradcheck.own import check_own
 from jaxmlp.gradcheck.verdicts import MISMATCH, OK, TOO_SMALL
@@ -38,6 +39,7 @@ def parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    made.add_argument("--version", action="version", version=f"jaxmlp {__version__}")
     made.add_argument("loss", nargs="?", help="module:name of loss(params, *data), a scalar")
     made.add_argument("gradient", nargs="?", help="module:name of gradient(params, *data), like params")
     made.add_argument("--args", help="module:name of a function that takes nothing and returns (params, *data)")

@@ -4,11 +4,14 @@
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxmlp.gradcheck.contents import changes, contents, is_plain
 
 Arguments = tuple[Any, ...]
 Change = Callable[[Any], Any]
@@ -24,8 +27,22 @@ def is_inexact(leaf: Any) -> bool:
 
 
 def copies(arguments: Arguments) -> Arguments:
-    """New containers and new arrays, NumPy's writable: whatever is done to them, the originals stay."""
-    return tuple(jax.tree.map(lambda leaf: leaf.copy() if is_array(leaf) else leaf, arguments))
+    """New containers, new arrays, NumPy's writable, and new objects that hold any: whatever is done to them, the
+    originals stay.
+    """
+    return tuple(jax.tree.map(_copy, arguments))
+
+
+def _copy(leaf: Any) -> Any:
+    if is_array(leaf):
+        return leaf.copy()
+    if is_plain(leaf) or not contents(leaf):  # such as a function or a marker, known by its identity
+        return leaf
+    try:
+        with jax.ensure_compile_time_eval():  # the copy is none of what is traced
+            return deepcopy(leaf)
+    except Exception:  # what holds a file or a lock
+        return leaf
 
 
 def in_float64(arguments: Arguments) -> Arguments:
@@ -54,6 +71,23 @@ def map_floats(change: Change, arguments: Arguments) -> Arguments:
     return (changed, *jax.tree.map(lambda leaf: change(leaf) if is_inexact(leaf) else leaf, data))
 
 
+def moved(params: Any, size: float, random: np.random.Generator, factor: float = 1.0) -> Any:
+    """The parameters times `factor`, each then moved by up to `size` of itself, or if it is 0, of its leaf."""
+
+    def move(leaf: Any) -> Any:
+        centre = factor * np.asarray(leaf, np.float64)
+        if not centre.size:
+            return leaf
+        scale = np.where(centre == 0, np.max(np.abs(centre)) or 1.0, np.abs(centre))
+        there = centre + size * random.uniform(-1, 1, centre.shape) * scale
+        if isinstance(leaf, float):
+            return float(there)
+        dtype = leaf.dtype
+        return jnp.asarray(there, dtype) if isinstance(leaf, jax.Array) else there.astype(dtype)
+
+    return jax.tree.map(move, params)
+
+
 def check_params(name: str, params: Any) -> None:
     """Raises ValueError unless every leaf is a floating-point array or a float, and there is an entry."""
     leaves = jax.tree.leaves_with_path(params)
@@ -69,7 +103,7 @@ def check_params(name: str, params: Any) -> None:
 
 
 def changed(before: Arguments, after: Arguments, names: list[str]) -> list[str]:
-    """The names of those that are no longer what they were."""
+    """The names of those that are no longer what they were. Objects are left to `changed_objects`."""
     found = []
     for name, old, new in zip(names, before, after, strict=True):
         structure: Any = jax.tree.structure(old)
@@ -82,16 +116,39 @@ def changed(before: Arguments, after: Arguments, names: list[str]) -> list[str]:
     return found
 
 
+def changed_objects(before: Arguments, after: Arguments, names: list[str]) -> list[str]:
+    """The paths of what objects held and hold no more. An object may keep what it computes: that is no mistake."""
+    found = []
+    for name, old, new in zip(names, before, after, strict=True):
+        for (path, was), now in zip(jax.tree.leaves_with_path(old), jax.tree.leaves(new), strict=False):
+            if _is_object(was):
+                here = f"{name}{jax.tree_util.keystr(path)}"
+                found += [here + inside for inside in changes(contents(was), contents(now))]
+    return found
+
+
+def with_objects(arguments: Arguments, others: Arguments) -> Arguments:
+    """The arguments with the objects of others of the same structure."""
+    return tuple(
+        jax.tree.map(lambda leaf, other: other if _is_object(leaf) else leaf, old, new)
+        for old, new in zip(arguments, others, strict=True)
+    )
+
+
 def _same(was: Any, now: Any) -> bool:
     if was is now or (isinstance(now, jax.Array) and now.is_deleted()):  # by jit, to which it was donated
         return True
     if not (is_array(was) and is_array(now)):
-        return type(was) is type(now) and bool(was == now)
+        return type(was) is type(now) and (_is_object(was) or bool(was == now))
     if was.dtype != now.dtype or was.shape != now.shape:
         return False
     if jnp.issubdtype(was.dtype, jax.dtypes.prng_key):
         was, now = jax.random.key_data(was), jax.random.key_data(now)
     return bool(np.array_equal(was, now, equal_nan=is_inexact(was)))
+
+
+def _is_object(leaf: Any) -> bool:
+    return not (is_array(leaf) or is_plain(leaf) or isinstance(leaf, set | bytearray))
 
 
 def written(leaf: Any) -> str:

@@ -4,19 +4,31 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, wraps
+from numbers import Real
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.gradcheck import arguments as given
 from jaxmlp.gradcheck import diagnosis
 from jaxmlp.gradcheck.arguments import Arguments
 from jaxmlp.gradcheck.diagnosis import Scene
-from jaxmlp.gradcheck.question import Direction, Evidence, Question, check_form, check_loss, float64
-from jaxmlp.gradcheck.report import Leaf, Report
+from jaxmlp.gradcheck.differences import compiled
+from jaxmlp.gradcheck.question import Direction, Evidence, Question, check_form, check_loss, float64, leaves_of
+from jaxmlp.gradcheck.report import Leaf, Mistake, Report
 from jaxmlp.gradcheck.rounding import Entries, epsilon
-from jaxmlp.gradcheck.verdicts import MISMATCH, OK, TOO_SMALL, Judged, ask_differences, ask_nearby, judged
+from jaxmlp.gradcheck.verdicts import (
+    MISMATCH,
+    OK,
+    TOO_SMALL,
+    Judged,
+    ask_differences,
+    ask_nearby,
+    ask_together,
+    judged,
+)
 
 Function = Callable[..., Any]
 
@@ -49,10 +61,11 @@ def compare(
     `vector` of the structure of `params`, `gradient(params, vector, *data)` is the product of the Hessian with it
     instead, and the reference is the jvp of jax.grad(loss).
 
-    Both functions get copies of the arguments with every floating-point array in float64, so that the formula is
-    judged; what an entry may be off is what rounding explains in this computation. With `own_dtype`, `gradient`
-    gets the arguments as they are, and its rounding is judged: it may be off 100 epsilon of its dtype, and what
-    rounding in this dtype explains of jax.grad. Matrix products run at precision "highest".
+    Both functions get copies of the arguments, of objects that hold arrays too, and in the pytrees every
+    floating-point array in float64, so that the formula is judged; an entry may be off by what rounding explains in
+    this computation. A gradient that changes its arguments, or what else the loss refers to, is not ok. With
+    `own_dtype`, `gradient` gets the arguments as they are, and its rounding is judged: it may be off 100 epsilon of
+    its dtype, and what rounding in this dtype explains of jax.grad. Matrix products run at precision "highest".
 
     With `differences`, the reference is central differences of the loss, which may be in NumPy then: it judges a
     rule that `jax.grad` itself has wrong, such as a `jax.custom_vjp`. `entries` of them are drawn at random with
@@ -61,14 +74,19 @@ def compare(
     `tolerance`, relative and entry by entry, replaces TOLERANCE, OWN_TOLERANCE or DIFFERENCES_TOLERANCE. See
     `verdicts` for what is ok, a MISMATCH or too small to tell, and `diagnosis` for the kinds of mistake named.
 
-    Raises ValueError in one line if `params` cannot be differentiated, `loss` is no real scalar, `gradient` returns
-    another structure or no floats, one of the functions fails or gives another result when asked again, or an
-    option is out of range. A leaf of a wrong shape is a MISMATCH.
+    Raises ValueError in one line if `params` cannot be differentiated, `loss` is no finite real scalar, `gradient`
+    returns another structure or no floats, one of the functions fails or gives another result when asked again, or
+    an option is out of range. A leaf of a wrong shape is a MISMATCH.
     """
-    if tolerance is not None and not 0 <= tolerance < np.inf:
-        raise ValueError(f"tolerance: expected a finite number >= 0, got {tolerance}")
-    if entries is not None and (entries < 1 or not differences):
-        raise ValueError(f"entries: expected 1 or more, together with differences=True, got {entries}")
+    for name, function in (("loss", loss), ("gradient", gradient)):
+        if not callable(function):
+            raise ValueError(f"{name}: expected a function, got {given.written(function)}")
+    if tolerance is not None and not (isinstance(tolerance, Real) and 0 <= tolerance < np.inf):
+        raise ValueError(f"tolerance: expected a finite number >= 0, got {tolerance!r}")
+    if entries is not None and not (_is_count(entries) and entries > 0 and differences):
+        raise ValueError(f"entries: expected 1 or more, together with differences=True, got {entries!r}")
+    if not _is_count(seed):
+        raise ValueError(f"seed: expected an integer >= 0, got {seed!r}")
     if differences and (own_dtype or vector is not None):
         raise ValueError("differences: expected neither own_dtype nor a vector beside it, got one")
     given.check_params("params", params)
@@ -86,6 +104,10 @@ def compare(
         check_loss(question)
         with nullcontext() if own_dtype else float64():
             return _answer(question, differences, tolerance, entries)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)
 
 
 def check(
@@ -118,8 +140,8 @@ def _headline(report: Report) -> str:
 
 
 def _answer(question: Question, differences: bool, tolerance: float | None, entries: int | None) -> Report:
-    by_hand, changed = question.call_by_hand(question.arguments)
-    triples = check_form(question, by_hand)
+    watched = question.call_watched()
+    triples = check_form(question, watched.by_hand)
     misshapen = {i: hand for i, (_, leaf, hand) in enumerate(triples) if np.shape(hand) != np.shape(leaf)}
     if misshapen:
         question = replace(question, gradient=_shaped(question))
@@ -141,26 +163,30 @@ def _answer(question: Question, differences: bool, tolerance: float | None, entr
         evidence, along, remarks = question.differences(question.wide, masks, directions)
     else:
         evidence = evidence_at(question.arguments, masks)
-    _check_again(question, evidence)
+    if not (watched.changed or watched.beyond):
+        _check_again(question, evidence)
     leaves = [Judged(one, judged(one, t), t, said) for one, t, said in zip(evidence, allowed, remarks, strict=True)]
     if not differences and not question.has_vector:
         ask_differences(question, leaves)
+    ask_together(question, leaves, differences)
     ask_nearby(question, leaves, evidence_at, zeros=not differences)
 
     found = []
     scene = _scene(question, leaves, triples)
-    for number, ((name, leaf, hand), one) in enumerate(zip(triples, leaves, strict=True)):
+    explained = _explained(leaves, scene, set(misshapen))
+    for number, ((name, _, hand), one) in enumerate(zip(triples, leaves, strict=True)):
         if number in misshapen:
             found.append(_misshapen(name, np.asarray(hand, np.float64), one))
         elif one.codes.size and one.evidence.looked_at.any():
-            found.append(_leaf(number, name, np.asarray(leaf, np.float64), one, scene))
+            found.append(_leaf(name, one, explained.get(number)))
     for direction in along:
         t = allowed[direction.leaf]
         name = f"{triples[direction.leaf][0]} · v{direction.number + 1}"
         slope = Judged(direction.evidence, judged(direction.evidence, t), t)
-        found.append(_leaf(-1, name, np.zeros(()), slope, scene))
+        found.append(_leaf(name, slope))
     reference = "differences" if differences else question.reference
-    return Report(reference, tuple(found), tuple(changed), _sampled(masks, along, question.seed))
+    sampled = _sampled(masks, along, question.seed)
+    return Report(reference, tuple(found), tuple(watched.changed), tuple(watched.beyond), sampled)
 
 
 def _shaped(question: Question) -> Function:
@@ -216,7 +242,7 @@ def _tolerances(question: Question, differences: bool, tolerance: float | None) 
 
 def _check_again(question: Question, evidence: list[Evidence]) -> None:
     """Raises ValueError if the gradient is another when it is asked again."""
-    again = jax.tree.leaves(question.call_by_hand(question.arguments)[0])
+    again = jax.tree.leaves(question.call_by_hand(question.arguments))
     for one, leaf in zip(evidence, again, strict=True):
         first, second = one.by_hand, np.asarray(leaf, np.float64)
         with np.errstate(all="ignore"):
@@ -232,23 +258,31 @@ def _scene(question: Question, leaves: list[Judged], triples: list[Any]) -> Scen
     arrays = [leaf for leaf in jax.tree.leaves(data) if given.is_array(leaf) and np.ndim(leaf)]
     examples = np.shape(arrays[0])[0] if arrays else 0
 
+    def fewer(i: int) -> Any:
+        def shortened(leaf: Any) -> Any:
+            if not (given.is_array(leaf) and np.ndim(leaf) and np.shape(leaf)[0] == examples):
+                return leaf
+            short = np.delete(np.asarray(leaf), i, axis=0)
+            return jnp.asarray(short) if isinstance(leaf, jax.Array) else short
+
+        kept = len(question.wide) - len(data)
+        return (*question.wide[:kept], *(jax.tree.map(shortened, argument) for argument in question.wide[kept:]))
+
+    @cache
+    def reference_of_fewer() -> Function:
+        return compiled(question.call_reference, fewer(0))
+
     @cache
     def without(i: int) -> list[Entries] | None:
-        def shortened(leaf: Any) -> Any:
-            is_of_examples = given.is_array(leaf) and np.ndim(leaf) and np.shape(leaf)[0] == examples
-            return leaf[np.arange(examples) != i] if is_of_examples else leaf
-
         try:
             with float64():
-                fewer = [jax.tree.map(shortened, argument) for argument in question.wide[-len(data) :]]
-                kept = question.wide[: len(question.wide) - len(data)]
-                reference = question.call_reference(*kept, *fewer)
-                return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(reference)]
+                return leaves_of(reference_of_fewer()(*fewer(i)))
         except Exception:  # the loss is made for that many examples, or cannot be traced
             return None
 
     references = [(name, leaf.evidence.reference) for (name, *_), leaf in zip(triples, leaves, strict=True)]
-    return Scene(diagnosis.lengths_of(data, names), references, without, examples)
+    parameters = [np.asarray(leaf, np.float64) for _, leaf, _ in triples]
+    return Scene(diagnosis.lengths_of(data, names), references, parameters, without, examples)
 
 
 def _misshapen(name: str, hand: Entries, leaf: Judged) -> Leaf:
@@ -257,7 +291,23 @@ def _misshapen(name: str, hand: Entries, leaf: Judged) -> Leaf:
     return Leaf(name, MISMATCH, g.size, g.size, (), np.nan, np.nan, np.nan, mistake)
 
 
-def _leaf(number: int, name: str, p: Entries, leaf: Judged, scene: Scene) -> Leaf:
+def _explained(leaves: list[Judged], scene: Scene, misshapen: set[int]) -> dict[int, Mistake]:
+    """The mistake that fits, of the leaves that are off: here, or nearby where they are too small to tell."""
+    wrong, explanations, singles = [], [], []
+    for number, leaf in enumerate(leaves):
+        worst = int(leaf.codes.max(initial=OK))
+        found = (leaf.evidence, leaf.codes) if worst == MISMATCH else leaf.nearby
+        if number in misshapen or worst == OK or found is None:
+            continue
+        evidence, codes = found
+        wrong.append(number)
+        explanations.append(diagnosis.of_entries(number, evidence, codes == MISMATCH, leaf.tolerance, scene))
+        singles.append(diagnosis.is_single(evidence.reference))
+    likeliest = diagnosis.likeliest(explanations, singles)
+    return {number: mistake for number, mistake in zip(wrong, likeliest, strict=True) if mistake is not None}
+
+
+def _leaf(name: str, leaf: Judged, mistake: Mistake | None = None) -> Leaf:
     evidence, codes = leaf.evidence, leaf.codes
     code = int(codes.max())
     with np.errstate(all="ignore"):
@@ -266,16 +316,11 @@ def _leaf(number: int, name: str, p: Entries, leaf: Judged, scene: Scene) -> Lea
         farthest = np.unravel_index(np.argmax(np.where(codes == code, distance, -1)), codes.shape)
         index = tuple(int(i) for i in farthest)
         allowed = evidence.floor + leaf.tolerance * np.abs(evidence.reference)
-    mistake = None
-    if number >= 0 and code == MISMATCH:
-        mistake = diagnosis.of_entries(number, evidence, codes == MISMATCH, p, leaf.tolerance, scene)
     remark = leaf.remarks.get(index, "")
-    if number >= 0 and leaf.nearby is not None and code == TOO_SMALL and not remark:
-        there, off = leaf.nearby
-        mistake = diagnosis.of_entries(number, there, off == MISMATCH, p, leaf.tolerance, scene)
+    if leaf.nearby is not None and code == TOO_SMALL and not remark:
         remark = "and nearby it is off"
     if not remark and not np.isfinite(evidence.reference[index]):
-        remark = "the reference is not finite"
+        remark = "the reference is not finite" if np.isfinite(evidence.by_hand[index]) else "neither is finite"
     if not remark and leaf.remarks and code == OK:
         remark = next(iter(leaf.remarks.values()))
     hand, reference = float(evidence.by_hand[index]), float(evidence.reference[index])

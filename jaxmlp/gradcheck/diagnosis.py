@@ -4,9 +4,10 @@ Every explanation is a gradient that the mistake would give; the first that give
 is named. KINDS are the words for them.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import islice, permutations, product
 from typing import Any
 
 import jax
@@ -47,6 +48,7 @@ class Scene:
 
     lengths: dict[int, str]  # the length of an axis of the data -> which one
     leaves: list[tuple[str, Entries]]  # (name, reference) of all leaves
+    parameters: list[Entries]
     without: Callable[[int], list[Entries] | None]  # the reference without example i
     examples: int  # 0 if the data has none
 
@@ -103,31 +105,41 @@ class Sides:
         return _factor(self.hand, self.g, self.floor, self.tolerance)
 
 
-def of_entries(
-    number: int, evidence: Evidence, off: Any, p: Entries, tolerance: float, scene: Scene
-) -> Mistake | None:
-    """Of a leaf of the right shape, number `number`, with the parameters p, whose entries `off` are off."""
+def is_single(g: Entries) -> bool:
+    """Any factor fits it."""
+    return int(np.count_nonzero(g)) < 2
+
+
+def likeliest(explanations: Sequence[Iterator[Mistake]], singles: Sequence[bool]) -> list[Mistake | None]:
+    """One for each wrong leaf: its first, or for one of a single entry the one that explains the most leaves."""
+    candidates = [list(islice(each, 1)) for each in explanations]
+    if len(candidates) > 1:
+        for found, each, single in zip(candidates, explanations, singles, strict=True):
+            if single:
+                found += each
+    counts = Counter(mistake.text for found in candidates for mistake in found)
+    return [max(found, key=lambda mistake: counts[mistake.text], default=None) for found in candidates]
+
+
+def of_entries(number: int, evidence: Evidence, off: Any, tolerance: float, scene: Scene) -> Iterator[Mistake]:
+    """What explains leaf `number`, of the right shape, whose entries `off` are off: the likeliest first."""
     hand = evidence.by_hand
     if not np.all(np.isfinite(hand[off])):
-        return Mistake("not finite", f"not finite in {int(np.sum(~np.isfinite(hand)))} of {hand.size}")
+        yield Mistake("not finite", f"not finite in {int(np.sum(~np.isfinite(hand)))} of {hand.size}")
+        return
     whole = Sides(hand, evidence.reference, evidence.floor, tolerance)
     seen = evidence.looked_at & np.isfinite(evidence.reference)
     sides = whole.at(seen)
     if (c := sides.factor) is not None:
-        return _of_factor(c, scene)
+        yield from _of_factor(c, scene, is_single(sides.g))
     if seen.all():
-        for kind, text, other in _orders(whole.g):
-            if whole.is_by_hand(other):
-                return Mistake(kind, text)
-    if (found := _penalty(sides, p[seen])) is not None:
-        return found
+        yield from (Mistake(kind, text) for kind, text, other in _orders(whole.g) if whole.is_by_hand(other))
+    yield from _penalty(sides, scene.parameters[number][seen])
     if seen.all():
         for explain in (_left_out, _another_leaf, _added):
-            if (found := explain(number, whole, scene)) is not None:
-                return found
-        if (found := _slices(whole, off, scene)) is not None:
-            return found
-    return _some(whole, off, seen, scene)
+            yield from explain(number, whole, scene)
+        yield from _slices(whole, off, scene)
+    yield from _some(whole, off, seen, scene)
 
 
 def _factor(h: Entries, g: Entries, floor: Entries, tolerance: float) -> float | None:
@@ -144,14 +156,29 @@ def _factor(h: Entries, g: Entries, floor: Entries, tolerance: float) -> float |
     return c if np.isfinite(c) and _near(h, c * g, allowed) else None
 
 
-def _of_factor(c: float, scene: Scene) -> Mistake:
+def _of_factor(c: float, scene: Scene, by_chance: bool) -> Iterator[Mistake]:
+    """`by_chance` a factor fits in any case, as where there is one entry: only a telling one is named then."""
     if c == 0:
-        return Mistake("zero", "zero")
+        yield Mistake("zero", "zero")
+        return
     size, sign = abs(c), "" if c > 0 else "the sign is wrong, and "
+    if c < 0 and _is(size, 1.0):
+        yield Mistake("sign", "the sign is wrong: -1 times the right one")
+        return
+    if (named := _named_factor(size, scene)) is not None:
+        yield Mistake(named.kind, sign + named.text)
+        return
+    if by_chance:
+        return
     if _is(size, 1.0):
-        if c < 0:
-            return Mistake("sign", "the sign is wrong: -1 times the right one")
-        return Mistake("factor", f"{c:.12g} times the right one: a constant rounded to float32?")
+        yield Mistake("factor", f"{c:.12g} times the right one: a constant rounded to float32?")
+        return
+    fractions = [(top, bottom) for top, bottom in product(range(1, 13), repeat=2) if _is(size, top / bottom)]
+    text = f"{fractions[0][0]}/{fractions[0][1]}".removesuffix("/1") if fractions else f"{size:.6g}"
+    yield Mistake("factor", f"{sign}{text} times the right one")
+
+
+def _named_factor(size: float, scene: Scene) -> Mistake | None:
     for n, where in sorted(scene.lengths.items(), key=lambda item: item[1]):
         which = f"n = {n}, {where}"
         for value, kind, text in (
@@ -160,10 +187,10 @@ def _of_factor(c: float, scene: Scene) -> Mistake:
         ):
             if _is(size, value):
                 plain = {2.0: "twice the right one, or ", 0.5: "half the right one, or "}.get(value, "")
-                return Mistake("factor" if plain else kind, sign + plain + text)
+                return Mistake("factor" if plain else kind, plain + text)
     for value, text in ((2.0, "twice"), (0.5, "half")):
         if _is(size, value):
-            return Mistake("factor", f"{sign}{text} the right one")
+            return Mistake("factor", f"{text} the right one")
     for n, where in scene.lengths.items():
         for value, text in (
             (2 * n, "2n"),
@@ -178,11 +205,8 @@ def _of_factor(c: float, scene: Scene) -> Mistake:
             (n**-0.5, "1/√n"),
         ):
             if _is(size, value):
-                return Mistake("factor", f"{sign}{text} times the right one (n = {n}, {where})")
-    for top, bottom in product(range(1, 13), repeat=2):
-        if _is(size, top / bottom):
-            return Mistake("factor", f"{sign}{top}{f'/{bottom}' if bottom > 1 else ''} times the right one")
-    return Mistake("factor", f"{sign}{size:.6g} times the right one")
+                return Mistake("factor", f"{text} times the right one (n = {n}, {where})")
+    return None
 
 
 def _is(value: float, other: float) -> bool:
@@ -204,45 +228,45 @@ def _orders(g: Entries) -> Iterator[tuple[str, str, Entries]]:
             yield "order", f"shifted by one along axis {axis}", np.roll(g, shift, axis)
 
 
-def _penalty(sides: Sides, p: Entries) -> Mistake | None:
+def _penalty(sides: Sides, p: Entries) -> Iterator[Mistake]:
     """h = g - c p, where the penalty ½c‖p‖² was forgotten."""
     d = sides.hand - sides.g
     c = _factor(d, p, sides.floor + sides.tolerance * np.abs(sides.g), 1e-6)
     if c is None or c == 0 or np.sum(np.abs(d) > sides.floor) < 2:
-        return None
+        return
     text = "is missing" if c < 0 else "is too much"
-    return Mistake("penalty", f"{abs(c):.3g} times the parameter {text}: the gradient of a penalty?")
+    yield Mistake("penalty", f"{abs(c):.3g} times the parameter {text}: the gradient of a penalty?")
 
 
-def _left_out(number: int, sides: Sides, scene: Scene) -> Mistake | None:
+def _left_out(number: int, sides: Sides, scene: Scene) -> Iterator[Mistake]:
     n = scene.examples
     from_both_ends = [i for pair in zip(range(n), reversed(range(n)), strict=True) for i in pair]
     for i in list(dict.fromkeys(from_both_ends))[:LEFT_OUT] if n > 1 else []:
         leaves = scene.without(i)
         if leaves is None or leaves[number].shape != sides.hand.shape:
-            return None
+            return
         if any(sides.is_by_hand(c * leaves[number], sides.g) for c in (1.0, (n - 1) / n, n / (n - 1))):
-            return Mistake("example left out", f"example {i} of {n} is left out")
-    return None
+            yield Mistake("example left out", f"example {i} of {n} is left out")
+            return
 
 
-def _another_leaf(number: int, sides: Sides, scene: Scene) -> Mistake | None:
+def _another_leaf(number: int, sides: Sides, scene: Scene) -> Iterator[Mistake]:
     for other, (name, leaf) in enumerate(scene.leaves):
         if other != number and leaf.size == sides.hand.size and sides.is_by_hand(leaf.reshape(sides.hand.shape)):
-            return Mistake("another leaf", f"it is the gradient of {name}")
-    return None
+            yield Mistake("another leaf", f"it is the gradient of {name}")
+            return
 
 
-def _added(number: int, sides: Sides, scene: Scene) -> Mistake | None:
+def _added(number: int, sides: Sides, scene: Scene) -> Iterator[Mistake]:
     for other, (name, leaf) in enumerate(scene.leaves):
         if other == number or leaf.shape != sides.hand.shape or not np.any(leaf):
             continue
         if sides.is_by_hand(sides.g + leaf, np.abs(sides.g) + np.abs(leaf)):
-            return Mistake("added twice", f"the gradient of {name} is added to it")
-    return None
+            yield Mistake("added twice", f"the gradient of {name} is added to it")
+            return
 
 
-def _slices(sides: Sides, off: Any, scene: Scene) -> Mistake | None:
+def _slices(sides: Sides, off: Any, scene: Scene) -> Iterator[Mistake]:
     """A few rows or columns are off, and nothing else."""
     found = []
     for axis in range(off.ndim) if off.ndim > 1 else []:
@@ -250,25 +274,26 @@ def _slices(sides: Sides, off: Any, scene: Scene) -> Mistake | None:
         if bad.sum() < len(bad):
             found.append((int(bad.sum()) * (off.size // len(bad)), axis, np.flatnonzero(bad)))
     if not found:
-        return None
+        return
     size, axis, rows = min(found, key=lambda item: item[0])
     if 2 * off.sum() <= size:  # a row with little of it off
-        return None
+        return
     one = "slice" if off.ndim > 2 else ("row", "column")[axis]
     which = f"{one}{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows[:8]))}{', ...' if len(rows) > 8 else ''}"
     which += f" of axis {axis}" if one == "slice" else ""
-    return Mistake(one, f"{which}: {_how(sides.at(off), scene)}")
+    yield Mistake(one, f"{which}: {_how(sides.at(off), scene)}")
 
 
-def _some(sides: Sides, off: Any, seen: Any, scene: Scene) -> Mistake | None:
+def _some(sides: Sides, off: Any, seen: Any, scene: Scene) -> Iterator[Mistake]:
     """Some entries are off, but for others that are right."""
     count = int(off.sum())
     if 2 * count > int(seen.sum()):
-        return None
+        return
     where = ", ".join(str(index) for index in np.argwhere(off).tolist()[:4])
-    return Mistake("entries", f"only {where}{', ...' if count > 4 else ''}: {_how(sides.at(off), scene)}")
+    yield Mistake("entries", f"only {where}{', ...' if count > 4 else ''}: {_how(sides.at(off), scene)}")
 
 
 def _how(sides: Sides, scene: Scene) -> str:
     c = sides.factor
-    return "off" if c is None else _of_factor(c, scene).text
+    mistake = None if c is None else next(_of_factor(c, scene, is_single(sides.g)), None)
+    return "off" if mistake is None else mistake.text

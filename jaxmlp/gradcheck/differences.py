@@ -5,17 +5,19 @@ Two steps, h and h/2, show the first; where either is too large, another pair is
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxmlp.gradcheck.arguments import Arguments, copies, is_inexact
+from jaxmlp.gradcheck.arguments import Arguments, copies, is_array, is_inexact
 
 Line = Callable[[float], float]
 
 STEP = 1e-4  # the first one, relative to the entry
 LARGEST_STEP = 2e-3  # or of 1, where the entry is smaller
+SMALLEST_STEP = 2.0**-40  # relative: what bends so near is a kink
 RATIO = 16.0  # from one pair of steps to the next
 ROUNDS = 14
 GOOD = 1e-8  # a relative error below which no other step is tried
@@ -44,8 +46,10 @@ def slope(line: Line, size: float, noise: float) -> Slope:
     for _ in range(ROUNDS):
         found, truncation, rounding = _at(line, centre, step, noise)
         if found.is_kink:
-            nearer, *_ = _at(line, centre, step / RATIO, noise)
-            if nearer.is_kink and nearer.high - nearer.low > 0.8 * (found.high - found.low):
+            gap = found.high - found.low
+            smallest = max(SMALLEST_STEP * size, 1000 * noise / gap)  # a bend of that size is just seen
+            nearer, nearest = (_at(line, centre, h, noise)[0] for h in (step / RATIO, min(step / RATIO, smallest)))
+            if all(one.is_kink and one.high - one.low > 0.8 * gap for one in (nearer, nearest)):
                 return nearer
         elif found.error <= GOOD * abs(found.value):
             return found
@@ -90,7 +94,7 @@ class Slopes:
         self._kinds = leaves
         self._centre = [np.asarray(leaf, np.float64) for leaf in leaves]
         self._noise = noise
-        self._loss = _compiled(loss, arguments)
+        self._loss = loss
 
     def entry(self, leaf: int, index: tuple[int, ...]) -> Slope:
         """With respect to one entry. The first step is relative to the entry, or if it is 0, to its leaf."""
@@ -98,6 +102,13 @@ class Slopes:
         direction[index] = 1
         size = abs(self._centre[leaf][index]) or self._size(leaf)
         return slope(self._line(leaf, direction), float(size), self._noise)
+
+    def at_step(self, leaf: int, index: tuple[int, ...], step: float) -> float:
+        """With respect to one entry, by one step, relative to the entry or its leaf."""
+        direction = np.zeros_like(self._centre[leaf])
+        direction[index] = 1
+        line, h = self._line(leaf, direction), step * (abs(self._centre[leaf][index]) or self._size(leaf))
+        return (line(h) - line(-h)) / (2 * h)
 
     def along(self, leaf: int, direction: Any) -> Slope:
         return slope(self._line(leaf, direction), self._size(leaf), self._noise)
@@ -115,26 +126,35 @@ class Slopes:
         return line
 
 
-def _compiled(loss: Callable[..., Any], arguments: Arguments) -> Callable[..., Any]:
-    """The loss under jit where it can be traced; else as it is, on copies."""
+def compiled(function: Callable[..., Any], arguments: Arguments) -> Callable[..., Any]:
+    """The function under jit, of all arrays or of those that need not be known; else as it is, on copies."""
     structure: Any
     leaves, structure = jax.tree.flatten(arguments)
     params = len(jax.tree.leaves(arguments[0]))
-    traced = [i for i, leaf in enumerate(leaves) if i < params or is_inexact(leaf)]
+    for is_free in (is_array, is_inexact):
+        free = [i for i, leaf in enumerate(leaves) if i < params or is_free(leaf)]
+        try:
+            of_free = _of_some(function, leaves, structure, free)
+            of_free([leaves[i] for i in free])
+        except Exception:  # somebody's function, such as one in NumPy
+            continue
+        return partial(_with, function, of_free, leaves, free)
+    return lambda *given: function(*copies(given))
 
+
+def _of_some(function: Callable[..., Any], leaves: list[Any], structure: Any, free: list[int]) -> Any:
     @jax.jit
-    def of_traced(values: list[Any]) -> Any:
+    def of_free(values: list[Any]) -> Any:
         given = list(leaves)
-        for i, value in zip(traced, values, strict=True):
+        for i, value in zip(free, values, strict=True):
             given[i] = value
-        return loss(*structure.unflatten(given))
+        return function(*structure.unflatten(given))
 
-    def compiled(*given: Any) -> Any:
-        values = jax.tree.leaves(given)
-        return of_traced([values[i] for i in traced])
+    return of_free
 
-    try:
-        compiled(*arguments)
-    except Exception:  # somebody's function, such as one in NumPy
-        return lambda *given: loss(*copies(given))
-    return compiled
+
+def _with(function: Callable[..., Any], of_free: Any, leaves: list[Any], free: list[int], *given: Any) -> Any:
+    values = jax.tree.leaves(given)
+    if any(values[i] is not leaf for i, leaf in enumerate(leaves) if i not in free):  # it was compiled in
+        return function(*copies(given))
+    return of_free([values[i] for i in free])

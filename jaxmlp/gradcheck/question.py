@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -16,8 +17,9 @@ import numpy as np
 
 from jaxmlp.gradcheck import arguments as given
 from jaxmlp.gradcheck.arguments import Arguments
-from jaxmlp.gradcheck.differences import Slope, Slopes
-from jaxmlp.gradcheck.rounding import Entries, epsilon, spread
+from jaxmlp.gradcheck.contents import changes, contents
+from jaxmlp.gradcheck.differences import Slope, Slopes, compiled
+from jaxmlp.gradcheck.rounding import Entries, Rounding, epsilon
 
 Function = Callable[..., Any]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -27,6 +29,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 SPREADS = 4.0
 OF_COPIES = " for float64 copies of its arguments"
 RETURNED = 8.0  # times the epsilon of a lower dtype in which a gradient is returned
+SAME_LOSS = 1e-6  # relative: what is closer is the same, rounded otherwise
 UNRELIABLE = 0.01  # a central difference that may be off by this part of itself
 
 
@@ -42,9 +45,21 @@ class Evidence:
     excused: Mask | None = None  # right by convention, whatever the reference: at a kink
 
     @property
+    def is_excused(self) -> Mask:
+        return np.zeros(self.by_hand.shape, bool) if self.excused is None else self.excused
+
+    @property
     def floor(self) -> Entries:
         total: Entries = self.hand_floor + self.reference_floor
         return total
+
+
+class Watched(NamedTuple):
+    """A call of the gradient."""
+
+    by_hand: Any
+    changed: list[str]  # of its arguments
+    beyond: list[str]  # what else that the loss depends on
 
 
 class Direction(NamedTuple):
@@ -99,12 +114,40 @@ class Question:
     def without_vector(self, arguments: Arguments) -> Arguments:
         return (arguments[0], *arguments[2:]) if self.has_vector else arguments
 
-    def call_by_hand(self, arguments: Arguments) -> tuple[Any, list[str]]:
-        """(what `gradient` returns, the names of those of its arguments that it changed)."""
-        copies = given.copies(arguments)
+    def call_by_hand(self, arguments: Arguments) -> Any:
+        return self._call_by_hand(given.copies(arguments))
+
+    def _call_by_hand(self, copies: Arguments) -> Any:
         with _named("gradient", "" if self.own_dtype else OF_COPIES):
-            by_hand = self.gradient(*copies)
-        return by_hand, given.changed(arguments, copies, self.names)
+            return self.gradient(*copies)
+
+    def call_watched(self) -> Watched:
+        """What `gradient` returns, and what it changed on the way."""
+        value = self._loss_at(self.wide)
+        before = contents(self.loss, self.gradient, functions=True)
+        copies = given.copies(self.arguments)
+        by_hand = self._call_by_hand(copies)
+        changed = given.changed(self.arguments, copies, self.names)
+        objects = given.changed_objects(self.arguments, copies, self.names)
+        if objects and not changed and self._is_another(value, given.with_objects(self.wide, copies)):
+            changed += objects
+        beyond = changes(before, contents(self.loss, self.gradient, functions=True))
+        with jax.disable_jit(bool(beyond)):  # what is compiled keeps the data that it was compiled with
+            if not self._is_another(value, self.wide):
+                beyond = []
+            elif not beyond:
+                beyond = ["something"]
+        return Watched(by_hand, changed, beyond)
+
+    def _loss_at(self, wide: Arguments) -> float:
+        with float64():
+            return float(self.loss(*given.copies(self.without_vector(wide))))
+
+    def _is_another(self, value: float, wide: Arguments) -> bool:
+        try:
+            return not np.isclose(self._loss_at(wide), value, rtol=SAME_LOSS, atol=0, equal_nan=True)
+        except Exception:  # somebody's loss can do no more with what became of the data
+            return True
 
     def call_reference(self, *arguments: Any) -> Any:
         """By autodiff. Fit to be traced."""
@@ -116,12 +159,14 @@ class Question:
 
     def evidence(self, arguments: Arguments, wide: Arguments) -> list[Evidence]:
         """Against autodiff, leaf by leaf."""
-        returned = self.call_by_hand(arguments)[0]
+        returned = self.call_by_hand(arguments)
         by_hand = leaves_of(returned)
-        with float64(), _named("loss", OF_COPIES, "; differences=True judges one that JAX cannot trace"):
-            reference = leaves_of(self.call_reference(*wide))
+        with _named("loss", OF_COPIES, "; differences=True judges one that JAX cannot trace"):
+            reference, reference_spread = self._reference_rounding.at(arguments)
+            if self.own_dtype:
+                with float64():
+                    reference = leaves_of(self.call_reference(*wide))
         hand_floor = self.hand_floor(arguments, returned)
-        reference_spread = spread(self.call_reference, arguments, self.seed)
         every = [np.ones(leaf.shape, bool) for leaf in by_hand]
         found = zip(by_hand, reference, hand_floor, reference_spread, every, strict=True)
         return [Evidence(h, g, f, SPREADS * moved, looked_at) for h, g, f, moved, looked_at in found]
@@ -130,26 +175,74 @@ class Question:
         if self.own_dtype:  # its own rounding is what is judged
             return [np.zeros(np.shape(leaf)) for leaf in jax.tree.leaves(by_hand)]
         floors = []
-        for leaf, moved in zip(jax.tree.leaves(by_hand), spread(self.gradient, arguments, self.seed), strict=True):
+        moves = self._hand_rounding.at(arguments).moves
+        for leaf, moved in zip(jax.tree.leaves(by_hand), moves, strict=True):
             floor = SPREADS * moved
             if epsilon(leaf) > epsilon(1.0):  # it was rounded to its dtype on return, or computed in it
                 floor += RETURNED * epsilon(leaf) * np.nan_to_num(np.abs(np.asarray(leaf, np.float64)))
             floors.append(floor)
         return floors
 
-    def slopes(self, wide: Arguments) -> Slopes:
+    @cached_property
+    def _hand_rounding(self) -> Rounding:
+        return Rounding(self.gradient, self.arguments, self.seed)
+
+    @cached_property
+    def _reference_rounding(self) -> Rounding:
+        return Rounding(self.call_reference, self.arguments, self.seed)
+
+    @cached_property
+    def slopes(self) -> Slopes:
+        return self._slopes_at(self.wide)
+
+    def _slopes_at(self, wide: Arguments) -> Slopes:
         plain = self.without_vector(wide)
-        value = abs(float(self.loss(*given.copies(plain))))
-        (moved,) = spread(self.loss, plain, self.seed, runs=2)
-        noise = max(float(np.nan_to_num(moved)), float(np.finfo(np.float64).eps) * value)
-        return Slopes(self.loss, plain, noise)
+        (value,), (moved,) = self._loss_rounding.at(plain, runs=2)
+        noise = max(float(np.nan_to_num(moved)), float(np.finfo(np.float64).eps * np.abs(value)))
+        return Slopes(self._loss, plain, noise)
+
+    @cached_property
+    def _loss(self) -> Function:
+        return compiled(self.loss, self.without_vector(self.wide))
+
+    @cached_property
+    def _loss_rounding(self) -> Rounding:
+        return Rounding(self.loss, self.without_vector(self.wide), self.seed)
+
+    def gradients_near(self, distance: float, count: int) -> list[Entries]:
+        """Leaf by leaf, those of jax.grad at random points around, one `distance` away relative to each parameter.
+
+        With `count` in front of the leaf's axes. To be called with float64 on.
+        """
+        params, *data = self.without_vector(self.wide)
+        gradient = self._gradient
+        random = np.random.default_rng(self.seed)
+        points = ((given.moved(params, distance, random), *data) for _ in range(count))
+        gradients = [leaves_of(gradient(*point)) for point in points]
+        return [np.stack(leaf) for leaf in zip(*gradients, strict=True)]
+
+    def slopes_near(self, distance: float, count: int, masks: list[Mask]) -> list[Entries]:
+        """The same of the entries in the masks, by central differences of steps far below the distance; else 0."""
+        params, *data = self.without_vector(self.wide)
+        random = np.random.default_rng(self.seed)
+        found = [np.zeros((count, *mask.shape)) for mask in masks]
+        for i in range(count):
+            slopes = Slopes(self._loss, (given.moved(params, distance, random), *data), 0.0)
+            for number, mask in enumerate(masks):
+                for index in map(tuple, np.argwhere(mask).tolist()):
+                    found[number][(i, *index)] = slopes.at_step(number, index, 1e-4 * distance)
+        return found
+
+    @cached_property
+    def _gradient(self) -> Function:
+        return compiled(jax.grad(self.loss), self.without_vector(self.wide))
 
     def differences(self, wide: Arguments, chosen: list[Any], directions: int) -> Differences:
         """Against central differences of the chosen entries, and along some random directions through each leaf."""
-        returned = self.call_by_hand(wide)[0]
+        returned = self.call_by_hand(wide)
         by_hand = leaves_of(returned)
         hand_floors = self.hand_floor(wide, returned)
-        slopes = self.slopes(wide)
+        slopes = self.slopes if wide is self.wide else self._slopes_at(wide)
         random = np.random.default_rng(self.seed)
         leaves, along, remarks = [], [], []
         for number, (hand, floor, mask) in enumerate(zip(by_hand, hand_floors, chosen, strict=True)):
@@ -181,9 +274,7 @@ def remark_on(evidence: Evidence, index: tuple[int, ...], slope: Slope) -> str:
     if slope.is_kink:
         allowance = 2 * slope.error + 1e-6 * max(abs(slope.low), abs(slope.high))
         if slope.low - allowance <= evidence.by_hand[index] <= slope.high + allowance:
-            evidence.excused = (
-                np.zeros(evidence.by_hand.shape, bool) if evidence.excused is None else evidence.excused
-            )
+            evidence.excused = evidence.is_excused
             evidence.excused[index] = True
         return f"a kink, where any slope from {slope.low:.6g} to {slope.high:.6g} is right"
     if np.isnan(slope.value):
@@ -196,6 +287,8 @@ def remark_on(evidence: Evidence, index: tuple[int, ...], slope: Slope) -> str:
 def check_form(question: Question, by_hand: Any) -> list[tuple[str, Any, Any]]:
     """(path, leaf of the parameters, leaf of the gradient) of all leaves. Raises ValueError if there is another."""
     structure: Any
+    if by_hand is None:
+        raise ValueError("gradient: expected the structure of params, got None: does the function return it?")
     expected, structure = jax.tree.flatten_with_path(question.arguments[0])
     got, got_structure = jax.tree.flatten_with_path(by_hand)
     if got_structure != structure:
@@ -237,8 +330,12 @@ def check_loss(question: Question) -> None:
         value = np.asarray(value, np.float64)
     if not given.is_array(value) or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
         raise ValueError(f"loss: expected a real scalar, of shape (), got {given.written(value)}")
-    if not np.array_equal(value, again, equal_nan=True) and not np.isclose(value, again, rtol=1e-6):
-        raise ValueError(f"loss: expected the same value for the same arguments, got {value!r} and {again!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"loss: expected a finite value, got {float(value)}")
+    if not np.isclose(value, again, rtol=SAME_LOSS, atol=0):
+        raise ValueError(
+            f"loss: expected the same value for the same arguments, got {float(value)} and {float(again)}"
+        )
 
 
 def float64() -> Any:

@@ -53,7 +53,9 @@ class Report:
 
     reference: str  # "jax.grad", "jvp of jax.grad" or "differences"
     leaves: tuple[Leaf, ...]
-    changed: tuple[str, ...] = ()  # arguments that the gradient's function changed, which makes a report not ok
+    # What the gradient changed, which makes a report not ok: of its arguments, and what else the loss refers to.
+    changed: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
     sampled: str = ""  # which entries were judged, where not all were
 
     @property
@@ -62,11 +64,11 @@ class Report:
 
     @property
     def code(self) -> int:
-        return max([MISMATCH if self.changed else OK, *(leaf.code for leaf in self.leaves)])
+        return max([MISMATCH if self.changed or self.beyond else OK, *(leaf.code for leaf in self.leaves)])
 
     @property
     def verdict(self) -> str:
-        """The worst of the leaves; "MISMATCH" if arguments were changed."""
+        """The worst of the leaves; "MISMATCH" if anything was changed."""
         return WORDS[self.code]
 
     @property
@@ -87,6 +89,8 @@ class Report:
         lines = []
         if self.changed:
             lines.append(f"gradient changes its arguments: {', '.join(self.changed)}")
+        if self.beyond:
+            lines.append(f"the loss is another once the gradient ran: it changed {', '.join(self.beyond)}")
         return lines
 
     def __str__(self) -> str:

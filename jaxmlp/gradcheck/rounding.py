@@ -1,17 +1,18 @@
-"""How far rounding moves the results of a computation: Monte Carlo arithmetic.
+"""How far rounding moves the results of a computation.
 
-A function is run some times, and each time every argument, constant and result of an operation that rounds is
-multiplied by a random number near 1, off by the epsilon of its own dtype in the root mean square. How far the
-results then move from those without is their spread: it holds what is lost by cancellation anywhere inside, to each
-result its own. D. S. Parker 1997, Monte Carlo Arithmetic: exploiting randomness in floating-point arithmetic.
+A function that JAX can trace is run as Monte Carlo arithmetic: some times over, and each time every argument,
+constant and result of an operation that rounds is multiplied by a random number near 1, off by the epsilon of its
+own dtype in the root mean square. How far the results then move from those without is their spread: it holds what
+is lost by cancellation anywhere inside, to each result its own. The body of a loop counts as one operation.
+D. S. Parker 1997, Monte Carlo Arithmetic: exploiting randomness in floating-point arithmetic.
 
-A function that JAX can trace is run as a jaxpr, equation by equation; the body of a loop counts as one operation.
-Another is run on NumPy arrays whose ufuncs do the same, and one that takes these for no arrays on arguments so
-moved.
+Another function, in NumPy or with Python's numbers, is run on arguments moved by a last place, while the processor
+rounds up, down or towards zero. W. Kahan 2006, How futile are mindless assessments of roundoff.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +20,13 @@ import numpy as np
 from jax.extend import core
 
 from jaxmlp.gradcheck.arguments import Arguments, copies, is_array, is_inexact, map_floats
+from jaxmlp.gradcheck.directed import rounding
 
 Entries = np.ndarray[Any, np.dtype[np.float64]]
 Noise = Callable[[Any], Any]
 
 RUNS = 8
+QUICKLY = {"xla_backend_optimization_level": 0}  # what is compiled runs a few times only
 LOUDER = 8.0  # the noise is so many times epsilon, or its few values might cancel; what comes out is divided by it
 
 # They move, choose, compare, or change a sign: what comes out went in.
@@ -33,11 +36,17 @@ EXACT = frozenset(
     "real reduce_max reduce_min reduce_window_max reduce_window_min reshape rev scatter "
     "select_and_gather_add select_n sign slice sort split squeeze stop_gradient top_k transpose".split()
 )
-EXACT_UFUNCS = frozenset((np.absolute, np.negative, np.positive, np.maximum, np.minimum, np.sign, np.copysign))
 CALLS = {
     **dict.fromkeys(("jit", "pjit", "checkpoint"), "jaxpr"),
     **dict.fromkeys(("closed_call", "core_call", "custom_jvp_call", "custom_vjp_call"), "call_jaxpr"),
 }
+
+
+class Spread(NamedTuple):
+    """Leaf by leaf."""
+
+    values: list[Entries]  # the results
+    moves: list[Entries]  # the largest move of every entry
 
 
 def epsilon(value: Any) -> float:
@@ -46,41 +55,42 @@ def epsilon(value: Any) -> float:
     return float(jnp.finfo(dtype).eps)  # type: ignore[no-untyped-call]
 
 
+class Moves(Protocol):
+    """(what a function returns, (weight, what it returns when it rounds otherwise) of so many runs)."""
+
+    def __call__(
+        self, arguments: Arguments, random: np.random.Generator, runs: int
+    ) -> tuple[Any, Iterator[tuple[float, Any]]]: ...
+
+
+class Rounding:
+    """A function, traced and compiled once, for arguments that differ in the values of their floats alone."""
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: Arguments, seed: int = 0, *, as_it_is: bool = False
+    ) -> None:
+        """With `as_it_is` the function is called in any case, which spares compiling it once more."""
+        self._seed = seed
+        self._moves = (None if as_it_is else _traced(function, arguments)) or _called(function)
+
+    def at(self, arguments: Arguments, runs: int = RUNS) -> Spread:
+        still, moved = self._moves(arguments, np.random.default_rng(self._seed), runs)
+        values = [np.array(leaf, np.float64) for leaf in jax.tree.leaves(still)]
+        widest = [np.zeros(leaf.shape) for leaf in values]
+        with np.errstate(all="ignore"):
+            for weight, tree in moved:
+                for most, leaf, other in zip(widest, values, jax.tree.leaves(tree), strict=True):
+                    distance = weight * np.abs(np.asarray(other, np.float64) - leaf)
+                    np.fmax(most, np.where(np.isfinite(distance), distance, 0), out=most)
+        return Spread(values, widest)
+
+
 def spread(function: Callable[..., Any], arguments: Arguments, seed: int = 0, runs: int = RUNS) -> list[Entries]:
     """The largest move of every entry of every leaf of `function(*arguments)` in so many runs."""
-    random = np.random.default_rng(seed)
-
-    def noise(value: Any) -> Any:
-        if not _is_rounded(value):
-            return value
-        if isinstance(value, float):
-            return value * (1 + LOUDER * epsilon(value) * random.uniform(-1, 1))
-        loud = 1 + LOUDER * epsilon(value) * random.uniform(-1, 1, value.shape)
-        return (np.asarray(value) * loud).astype(value.dtype)
-
-    run = _traced(function, arguments) or _called(function, arguments)
-    still = _leaves(run(lambda value: value))
-    widest = [np.zeros(leaf.shape) for leaf in still]
-    for _ in range(runs):
-        try:
-            moved = _leaves(run(noise))
-        except Exception:  # it is somebody's function, and may take nothing but the very arguments
-            continue
-        with np.errstate(all="ignore"):
-            for most, leaf, other in zip(widest, still, moved, strict=True):
-                np.fmax(most, np.where(np.isfinite(other), np.abs(other - leaf), 0), out=most)
-    return [most * np.sqrt(3) / LOUDER for most in widest]
+    return Rounding(function, arguments, seed).at(arguments, runs).moves
 
 
-def _is_rounded(value: Any) -> bool:
-    return isinstance(value, float) or is_inexact(value)
-
-
-def _leaves(tree: Any) -> list[Entries]:
-    return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(tree)]
-
-
-def _traced(function: Callable[..., Any], arguments: Arguments) -> Callable[[Noise], Any] | None:
+def _traced(function: Callable[..., Any], arguments: Arguments) -> Moves | None:
     """The function as a jaxpr of all arrays, or of fewer where these must be known; None if it cannot be traced."""
     structure: Any
     leaves, structure = jax.tree.flatten(arguments)
@@ -95,26 +105,62 @@ def _traced(function: Callable[..., Any], arguments: Arguments) -> Callable[[Noi
                 given[i] = value
             return function(*copies(structure.unflatten(given)))
 
-        values = [leaves[i] for i in inputs]
         try:
-            closed = jax.make_jaxpr(of_inputs)(*values)
-        except Exception:  # somebody's function: whatever tracing does to it, it is then run as it is
+            closed = jax.make_jaxpr(of_inputs)(*(leaves[i] for i in inputs))
+        except Exception:  # somebody's function: whatever tracing does to it, it is then called
             continue
-        return _interpreted(closed, values)
+        return _monte_carlo(closed, inputs)
     return None
 
 
-def _interpreted(closed: Any, values: list[Any]) -> Callable[[Noise], Any]:
+def _monte_carlo(closed: Any, inputs: list[int]) -> Moves:
     # A constant of a lower precision than the arguments is not one that was rounded on the way.
-    finest = min((epsilon(value) for value in values if _is_rounded(value)), default=0.0)
+    finest = min((epsilon(value) for value in closed.in_avals if is_rounded(value)), default=0.0)
 
-    def run(noise: Noise) -> list[Any]:
-        consts = [
-            noise(const) if is_inexact(const) and epsilon(const) <= finest else const for const in closed.consts
-        ]
+    @partial(jax.jit, compiler_options=QUICKLY)
+    def compiled(consts: list[Any], values: list[Any], draw: Any, loud: Any) -> list[Any]:
+        def noise(value: Any) -> Any:
+            return noised(value, draw, loud) if is_rounded(value) else value
+
+        consts = [noise(const) if is_rounded(const) and epsilon(const) <= finest else const for const in consts]
         return _run(closed.jaxpr, consts, [noise(value) for value in values], noise)
 
-    return run
+    def moves(
+        arguments: Arguments, random: np.random.Generator, runs: int
+    ) -> tuple[Any, Iterator[tuple[float, Any]]]:
+        leaves = jax.tree.leaves(arguments)
+        values = [leaves[i] for i in inputs]
+        still = compiled(closed.consts, values, _draw(random), 0.0)
+        weight = float(np.sqrt(3)) / LOUDER
+        return still, ((weight, compiled(closed.consts, values, _draw(random), LOUDER)) for _ in range(runs))
+
+    return moves
+
+
+@jax.jit
+def noised(value: Any, draw: Any, loud: Any) -> Any:
+    """Times a random number near 1, the same for the same number whatever its sign: what ties goes on to tie.
+
+    `draw` is what `_draw` returns. The hash is the multiply-shift of M. Dietzfelbinger et al. 1997, A reliable
+    randomized algorithm for the closest-pair problem.
+    """
+    size = jnp.abs(value.real) + jnp.abs(value.imag) if jnp.iscomplexobj(value) else jnp.abs(value)
+    if size.dtype.itemsize < 4:
+        size = size.astype("float32")
+    word, factor = ("int64", draw) if size.dtype == np.float64 else ("int32", draw.astype("int32"))
+    hashed = (jax.lax.bitcast_convert_type(size, word) * factor).astype(size.dtype)
+    uniform = hashed * 2.0 ** (1 - 8 * size.dtype.itemsize)
+    return (value * (1 + loud * epsilon(value) * uniform)).astype(value.dtype)
+
+
+def _draw(random: np.random.Generator) -> Any:
+    """A random odd number, in the dtype of integers that is on."""
+    dtype = jax.dtypes.canonicalize_dtype(np.int64)
+    return (random.integers(2**63, size=1) * 2 + 1).astype(dtype)[0]
+
+
+def is_rounded(value: Any) -> bool:
+    return bool(jnp.issubdtype(value.dtype, jnp.inexact))
 
 
 def _run(jaxpr: Any, consts: list[Any], values: list[Any], noise: Noise) -> list[Any]:
@@ -147,48 +193,28 @@ def _rounds(equation: Any) -> bool:
     return equation.primitive.name not in EXACT
 
 
-def _called(function: Callable[..., Any], arguments: Arguments) -> Callable[[Noise], Any]:
-    def run(noise: Noise) -> Any:
-        moved = map_floats(noise, arguments)
-        moved = jax.tree.map(
-            lambda was, now: jnp.asarray(now) if isinstance(was, jax.Array) else now, arguments, moved
-        )
-        kind = _noisy(noise)
-        try:
-            return function(*jax.tree.map(lambda leaf: leaf.view(kind) if _is_real(leaf) else leaf, copies(moved)))
-        except Exception:  # such as that of a library that wants plain arrays
-            return function(*copies(moved))
+def _called(function: Callable[..., Any]) -> Moves:
+    def moves(
+        arguments: Arguments, random: np.random.Generator, runs: int
+    ) -> tuple[Any, Iterator[tuple[float, Any]]]:
+        def others() -> Iterator[tuple[float, Any]]:
+            for number in range(runs):
+                moved = copies(map_floats(partial(_by_a_last_place, draw=_draw(random)), arguments))
+                try:
+                    with rounding(number):
+                        result = function(*moved)
+                except Exception:  # it is somebody's function, and may take nothing but the very arguments
+                    continue
+                yield 1.0, result
 
-    return run
+        return function(*copies(arguments)), others()
+
+    return moves
 
 
-def _is_real(leaf: Any) -> bool:
-    return isinstance(leaf, np.ndarray) and is_inexact(leaf)
-
-
-def _noisy(noise: Noise) -> Any:
-    """A class of arrays whose ufuncs round more than they must."""
-
-    class Noisy(np.ndarray):
-        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
-            inputs = tuple(_plain(value) for value in inputs)
-            if out:
-                options["out"] = tuple(_plain(value) for value in out)
-            results = getattr(ufunc, method)(*inputs, **options)
-            if results is None:  # that of ufunc.at
-                return None
-            several = results if isinstance(results, tuple) else (results,)
-            if ufunc not in EXACT_UFUNCS:
-                several = tuple(noise(np.asarray(result)) for result in several)
-            if out:
-                for target, result in zip(options["out"], several, strict=True):
-                    target[...] = result
-                several = out
-            else:
-                several = tuple(np.asarray(result).view(Noisy) for result in several)
-            return several if isinstance(results, tuple) else several[0]
-
-    def _plain(value: Any) -> Any:
-        return value.view(np.ndarray) if isinstance(value, Noisy) else value
-
-    return Noisy
+def _by_a_last_place(value: Any, draw: Any) -> Any:
+    with jax.enable_x64(True):  # NumPy's float64 is one in any case
+        moved = np.asarray(noised(jnp.asarray(value), jnp.asarray(draw), 1.0))
+    if isinstance(value, float):
+        return float(moved)
+    return jnp.asarray(moved) if isinstance(value, jax.Array) else moved

@@ -11,18 +11,18 @@ and all of them at a tenth, where what is saturated is so no longer. It is ok if
 within rounding at all of them, by hand and by the reference: then it is zero, as that of a bias before a batch
 norm. It stays too small to tell if it is off at one of them.
 
-A mismatch is asked again by central differences: at a kink, every slope between those of its sides is right.
+A mismatch is asked again by central differences: at a kink, every slope between those of its sides is right, if all
+entries are right together (`kinks`). Of very many some are left unasked, and too small to tell.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.gradcheck import arguments as given
+from jaxmlp.gradcheck import kinks
 from jaxmlp.gradcheck.arguments import Arguments
 from jaxmlp.gradcheck.question import Evidence, Question, float64, remark_on
 
@@ -35,10 +35,9 @@ WORDS = ("ok", "too small to tell", "MISMATCH")
 
 CLEAR = 100.0  # times what rounding may explain: from there on a mistake of 1% is seen
 NEARBY = ((1.0, 0.01), (1.0, 0.1), (1.0, 1.0), (0.1, 0.1))  # (factor, then moved by up to this part)
-FIRST_ASKED, ASKED = (
-    4,
-    64,
-)  # mismatches of a leaf that differences are asked about, the second if a first was excused
+# Mismatches of a leaf that differences are asked about, and how many more where one of these was excused.
+FIRST_ASKED, ASKED = 4, 256
+TOGETHER = "a kink, where each entry might be right, but not all of them together"
 
 
 @dataclass
@@ -50,6 +49,12 @@ class Judged:
     tolerance: float
     remarks: dict[Index, str] = field(default_factory=dict)
     nearby: tuple[Evidence, Codes] | None = None  # where an entry too small to tell is off
+    unasked: set[Index] = field(default_factory=set)  # perhaps at a kink
+
+    def judge(self) -> None:
+        self.codes = judged(self.evidence, self.tolerance)
+        for index in self.unasked:
+            self.codes[index] = TOO_SMALL
 
 
 def judged(evidence: Evidence, tolerance: float) -> Codes:
@@ -59,40 +64,71 @@ def judged(evidence: Evidence, tolerance: float) -> Codes:
         clear = (np.abs(g) >= CLEAR * f) & ((g != 0) | (h == 0))
         codes = np.where(fits, np.where(clear | ((h == 0) & (g == 0)), OK, TOO_SMALL), MISMATCH)
     codes = np.where(np.isfinite(g), codes, TOO_SMALL)
-    if evidence.excused is not None:
-        codes = np.where(evidence.excused, OK, codes)
+    codes = np.where(evidence.is_excused, OK, codes)
     return np.where(evidence.looked_at, codes, OK).astype(np.int8)
 
 
 def ask_differences(question: Question, leaves: list[Judged]) -> None:
     """Excuses what is at a kink, and judges anew what has no finite reference."""
-    slopes = None
-    for number, leaf in enumerate(leaves):
-        evidence, codes = leaf.evidence, leaf.codes
-        unknown = ~np.isfinite(evidence.reference)
-        doubtful = np.flatnonzero(((codes == MISMATCH) | unknown) & np.isfinite(evidence.by_hand))
-        with np.errstate(all="ignore"):
-            distances = np.abs(evidence.by_hand - evidence.reference).ravel()[doubtful]
-        farthest = doubtful[np.argsort(-np.nan_to_num(distances, nan=np.inf))[:ASKED]]
-        entries = [tuple(map(int, np.unravel_index(i, codes.shape))) for i in farthest]
-        excused = False
-        for asked, index in enumerate(entries):
-            if asked >= FIRST_ASKED and not excused:
-                break
-            with float64():
-                slopes = slopes or question.slopes(question.wide)
-                slope = slopes.entry(number, index)
-            if slope.is_kink:
-                leaf.remarks[index] = remark_on(evidence, index, slope)
-            elif unknown[index]:
-                leaf.remarks[index] = f"{question.reference} is {evidence.reference[index]}: central differences"
-                evidence.reference[index], evidence.reference_floor[index] = slope.value, 2 * slope.error
-            elif _sides_with_hand(evidence, index, slope):
-                leaf.remarks[index] = (
-                    "central differences agree with it: does the loss stop a gradient, or hold a rule of its own?"
-                )
-            excused = excused or slope.is_kink or bool(unknown[index])
-        leaf.codes = judged(evidence, leaf.tolerance)
+    with float64():
+        for number, leaf in enumerate(leaves):
+            doubtful = _farthest_first(leaf)
+            if any([_ask(question, number, leaf, index) for index in doubtful[:FIRST_ASKED]]):
+                if len(doubtful) > FIRST_ASKED:
+                    _excuse_by_nearby(question, number, leaf)
+                left = [index for index in doubtful[FIRST_ASKED:] if not leaf.evidence.is_excused[index]]
+                for index in left[:ASKED]:
+                    _ask(question, number, leaf, index)
+                leaf.unasked.update(left[ASKED:])
+            leaf.judge()
+
+
+def _farthest_first(leaf: Judged) -> list[Index]:
+    evidence = leaf.evidence
+    mismatch = (leaf.codes == MISMATCH) | ~np.isfinite(evidence.reference)
+    doubtful = np.flatnonzero(mismatch & np.isfinite(evidence.by_hand))
+    with np.errstate(all="ignore"):
+        distances = np.abs(evidence.by_hand - evidence.reference).ravel()[doubtful]
+    farthest = doubtful[np.argsort(-np.nan_to_num(distances, nan=np.inf))]
+    return [tuple(map(int, np.unravel_index(i, leaf.codes.shape))) for i in farthest]
+
+
+def _ask(question: Question, number: int, leaf: Judged, index: Index) -> bool:
+    """Whether there is a kink, or no reference but the difference."""
+    evidence = leaf.evidence
+    slope = question.slopes.entry(number, index)
+    if slope.is_kink:
+        leaf.remarks[index] = remark_on(evidence, index, slope)
+        return True
+    if not np.isfinite(evidence.reference[index]):
+        leaf.remarks[index] = f"{question.reference} is {evidence.reference[index]}: central differences"
+        evidence.reference[index], evidence.reference_floor[index] = slope.value, 2 * slope.error
+        return True
+    if _sides_with_hand(evidence, index, slope):
+        leaf.remarks[index] = (
+            "central differences agree with it: does the loss stop a gradient, or hold a rule of its own?"
+        )
+    return False
+
+
+def _excuse_by_nearby(question: Question, number: int, leaf: Judged) -> None:
+    """Many at a kink at once: what lies between the gradients nearby."""
+    low, high = kinks.ranges(question)[number]
+    allowance = kinks.BEND * np.maximum(np.abs(low), np.abs(high))
+    hand = leaf.evidence.by_hand
+    between = (high - low > allowance) & (low - allowance <= hand) & (hand <= high + allowance)
+    leaf.evidence.excused = leaf.evidence.is_excused | (between & (leaf.codes == MISMATCH))
+
+
+def ask_together(question: Question, leaves: list[Judged], by_differences: bool) -> None:
+    """Accuses what is excused entry by entry and not right together."""
+    right = [(leaf.codes == OK) & leaf.evidence.looked_at for leaf in leaves]
+    masks = kinks.are_off_together(question, [leaf.evidence for leaf in leaves], right, by_differences)
+    for leaf, off in zip(leaves, masks, strict=True):
+        if off.any():
+            leaf.evidence.excused = leaf.evidence.is_excused & ~off
+            leaf.remarks.update((tuple(index), TOGETHER) for index in np.argwhere(off).tolist())
+            leaf.judge()
 
 
 def _sides_with_hand(evidence: Evidence, index: Index, slope: Any) -> bool:
@@ -114,7 +150,7 @@ def ask_nearby(question: Question, leaves: list[Judged], evidence_at: EvidenceAt
     random = np.random.default_rng(question.seed)
     for factor, size in NEARBY:
         try:
-            there = evidence_at(moved(question.arguments, factor, size, random), masks)
+            there = evidence_at(_moved(question.arguments, factor, size, random), masks)
         except ValueError:  # one of the functions does not take such parameters
             continue
         for number, (leaf, evidence) in enumerate(zip(leaves, there, strict=True)):
@@ -143,18 +179,7 @@ def _is_rounding(evidence: Evidence) -> Any:
     return (h <= floor) & (g <= CLEAR * evidence.reference_floor) | (h == 0) & (g == 0)
 
 
-def moved(arguments: Arguments, factor: float, size: float, random: np.random.Generator) -> Arguments:
-    """The parameters times `factor`, each then moved by up to `size` of itself, or if it is 0, of its leaf."""
-
-    def move(leaf: Any) -> Any:
-        centre = factor * np.asarray(leaf, np.float64)
-        if not centre.size:
-            return leaf
-        scale = np.where(centre == 0, np.max(np.abs(centre)) or 1.0, np.abs(centre))
-        there = centre + size * random.uniform(-1, 1, centre.shape) * scale
-        if isinstance(leaf, float):
-            return float(there)
-        dtype = leaf.dtype
-        return jnp.asarray(there, dtype) if isinstance(leaf, jax.Array) else there.astype(dtype)
-
-    return (jax.tree.map(move, arguments[0]), *given.copies(arguments[1:]))
+def _moved(arguments: Arguments, factor: float, size: float, random: np.random.Generator) -> Arguments:
+    """The parameters times `factor`, each then moved by up to `size` of itself."""
+    params, *data = arguments
+    return (given.moved(params, size, random, factor), *given.copies(tuple(data)))

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import pytest
 
+import jaxmlp
 from jaxmlp import batch, network
 from jaxmlp.activations import ACTIVATIONS, Activation, sigmoid, tanh
 from jaxmlp.gradcheck import __main__ as command
@@ -108,6 +109,13 @@ def test_help_says_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
         command.main(["--help"])
     assert left.value.code == 0
     assert "exit codes: 0 right; 1 a mismatch, or wrong arguments; 2 could not tell" in capsys.readouterr().out
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        command.main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"jaxmlp {jaxmlp.__version__}\n"
 
 
 # Our own gradient

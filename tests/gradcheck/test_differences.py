@@ -122,10 +122,14 @@ def test_the_seed_draws_the_entries() -> None:
 
 def test_the_spread_is_what_rounding_does() -> None:
     x = np.random.default_rng(0).normal(size=(1000, 2)) * np.array([1.0, 1e6])
-    for function in (lambda x: x.sum(0), lambda x: jnp.sum(x, 0), lambda x: np.asarray(x).sum(0)):
+    for function, most in (
+        (lambda x: x.sum(0), 20),
+        (lambda x: jnp.sum(x, 0), 20),
+        (lambda x: np.asarray(x).sum(0), 1000),  # all rounded in one direction
+    ):
         (moved,) = spread(function, (x,))
         terms = np.sqrt(np.sum(x**2, 0)) * 2.2e-16
-        assert np.all(moved < 20 * terms)  # the last one adds row by row
+        assert np.all(moved < most * terms)
         assert np.all(moved > 0.3 * terms)
 
 

@@ -1,5 +1,6 @@
 """What is right, wrong, or too small to tell, and what is said of it."""
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -180,6 +181,28 @@ def test_a_formula_that_rounds_more_than_autodiff_is_right() -> None:
         assert wrong.leaves[0].mistake.kind == "sign"
 
 
+@pytest.mark.parametrize("to", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize("scale", [1, 30, 300])
+def test_a_gradient_with_numbers_of_python_is_right(scale: float, to: Any) -> None:
+    random = np.random.default_rng(0)
+    w, x, y = random.normal(size=3), random.normal(size=(6, 3)), random.integers(0, 2, 6)
+
+    def loss(w: Any, x: Any, y: Any) -> Any:
+        return jnp.mean(jnp.logaddexp(0, x @ w) - y * (x @ w))
+
+    def by_hand(w: Any, x: Any, y: Any) -> Any:
+        w, x, total = np.asarray(w), np.asarray(x), np.zeros(3)
+        for one, label in zip(x, y, strict=True):
+            z = (one @ w).item()
+            p = 1 / (1 + math.exp(-z)) if z > 0 else 1 - 1 / (1 + math.exp(z))  # nothing is left of a small one
+            total += (p - float(label)) * one / len(x)
+        return total
+
+    arguments = to(scale * w), to(x), to(y)
+    assert gradcheck.compare(loss, by_hand, *arguments).verdict != "MISMATCH"
+    assert not gradcheck.compare(loss, lambda *a: 1.01 * by_hand(*a), *arguments)
+
+
 def test_two_zeros_elsewhere_say_nothing() -> None:
     x = jnp.full((1, 3), 235.0)  # exp(-705) is a number, and a little further on 0
 
@@ -288,15 +311,97 @@ def test_differences_step_in_where_jax_grad_has_no_value(by_hand: float, verdict
     assert report.verdict == verdict, str(report)
 
 
+SLOPES_AT_1 = {1.0: lambda w: w, np.inf: lambda w: jnp.sqrt(w - 1), np.nan: lambda w: 0 * jnp.sqrt(w - 1)}
+
+
 @pytest.mark.parametrize(
-    ("by_hand", "reference"), [(np.nan, 1.0), (np.nan, np.nan), (np.inf, np.inf), (1.0, np.inf), (-np.inf, 1.0)]
+    ("by_hand", "reference", "said"),
+    [
+        (np.nan, 1.0, "not finite in 1 of 3"),
+        (np.nan, np.nan, "neither is finite"),
+        (np.inf, np.inf, "neither is finite"),
+        (1.0, np.inf, "jax.grad is inf: central differences"),
+        (-np.inf, 1.0, "not finite in 1 of 3"),
+    ],
 )
-def test_what_is_not_finite_never_passes(by_hand: float, reference: float) -> None:
-    values = jnp.array([1.0, by_hand, 2.0]), jnp.array([1.0, reference, 2.0])
-    report = compare_values({"a": values[0], "b": jnp.ones(1)}, {"a": values[1], "b": jnp.ones(1)})
+def test_what_is_not_finite_never_passes(by_hand: float, reference: float, said: str) -> None:
+    slope = next(slope for value, slope in SLOPES_AT_1.items() if np.array_equal(value, reference, equal_nan=True))
+
+    def loss(p: Any) -> jax.Array:
+        return p["a"][0] + slope(p["a"][1]) + 2 * p["a"][2] + p["b"]
+
+    hand = {"a": jnp.array([1.0, by_hand, 2.0]), "b": jnp.ones(())}
+    report = gradcheck.compare(loss, lambda p: hand, {"a": jnp.ones(3), "b": jnp.ones(())})
     a, b = report.leaves
     assert not a.ok
     assert (a.index, report.worst) == ((1,), a)
+    assert said in a.explanation
+    assert b.ok
+
+
+@pytest.mark.parametrize("differences", [False, True])
+@pytest.mark.parametrize("n", [70, 1000])
+def test_many_at_a_kink_at_once(n: int, differences: bool) -> None:
+    steep = np.arange(1.0, n + 1)
+
+    def loss(w: jax.Array) -> jax.Array:
+        return jnp.sum(steep * jnp.maximum(w, 0))
+
+    for inside in (0.0, 1.0):
+        assert gradcheck.compare(loss, lambda w, s=inside: s * steep, jnp.zeros(n), differences=differences)
+    wrong = gradcheck.compare(loss, lambda w: steep * np.where(steep == 7, 1.5, 1.0), jnp.zeros(n))
+    assert (wrong.verdict, wrong.leaves[0].off, wrong.leaves[0].index) == ("MISMATCH", 1, (6,))
+
+
+def to_first(w: jax.Array) -> jax.Array:
+    return jnp.zeros_like(w).at[jnp.argmax(w)].set(1)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize(
+    ("by_hand", "verdict"),
+    [
+        (to_first, "ok"),
+        (lambda w: jnp.array([0.3, 0.7, 0.0]), "ok"),
+        (lambda w: 1.0 * (w == jnp.max(w)), "MISMATCH"),
+        (lambda w: jnp.array([0.5, 1.0, 0.0]), "MISMATCH"),
+    ],
+)
+def test_at_a_tie_the_shares_add_up(by_hand: Any, verdict: str, mode: dict[str, Any]) -> None:
+    report = gradcheck.compare(jnp.max, by_hand, jnp.array([3.0, 3.0, 1.0]), **mode)
+    assert report.verdict == verdict, str(report)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_ties_of_max_pooling(first: bool) -> None:
+    x = jnp.asarray(np.random.default_rng(0).integers(0, 2, (4, 4)), "float64")
+
+    def windows(x: jax.Array) -> jax.Array:
+        return x.reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(4, 4)
+
+    def by_hand(x: jax.Array) -> jax.Array:
+        each = windows(x)
+        to = jax.vmap(to_first)(each) if first else each == each.max(1, keepdims=True)
+        shares = to * (1 + each.max(1, keepdims=True))
+        return shares.reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(4, 4)
+
+    def loss(x: jax.Array) -> jax.Array:
+        return jnp.sum(windows(x).max(1) + windows(x).max(1) ** 2 / 2)
+
+    report = gradcheck.compare(loss, by_hand, x)
+    assert report.verdict == ("ok" if first else "MISMATCH"), str(report)
+
+
+@pytest.mark.parametrize("differences", [False, True])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "ok"), (0.7, "MISMATCH")])
+def test_steep_is_no_kink(factor: float, verdict: str, differences: bool) -> None:
+    report = gradcheck.compare(
+        lambda w: jnp.sum(jax.nn.softplus(1e8 * w)),
+        lambda w: factor * 1e8 * jax.nn.sigmoid(1e8 * w),
+        jnp.array([0.0, 1.0]),
+        differences=differences,
+    )
+    assert report.verdict == verdict, str(report)
 
 
 @jax.custom_vjp
@@ -350,6 +455,83 @@ def test_an_entry_of_a_dict_rebound(mode: dict[str, Any]) -> None:
         gradcheck.check(lambda p, x: jnp.sum(p["w"] ** 2), gradient, {"w": jnp.ones(2)}, [1.0], **mode)
 
 
+class Data:
+    def __init__(self) -> None:
+        self.x = np.array([[3.0, 1.0], [5.0, 2.0], [4.0, 6.0]])
+        self.kept = np.zeros(3)
+
+
+def data_loss(w: Any, data: Data) -> jax.Array:
+    return jnp.mean((data.x @ w) ** 2) / 2
+
+
+def data_gradient(w: Any, data: Data) -> Any:
+    return data.x.T @ (data.x @ w) / len(data.x)
+
+
+def test_an_object_that_the_gradient_changes() -> None:
+    def centring_first(w: Any, data: Data) -> Any:
+        data.x -= data.x.mean(0)
+        return data_gradient(w, data)
+
+    def centring_last(w: Any, data: Data) -> Any:
+        gradient = data_gradient(w, data)
+        data.x -= data.x.mean(0)
+        return gradient
+
+    for gradient in (centring_first, centring_last):
+        data = Data()
+        report = gradcheck.compare(data_loss, gradient, jnp.ones(2), data)
+        assert (report.verdict, report.changed) == ("MISMATCH", ("data.x",))
+        assert data.x[0, 0] == 3
+
+
+def test_an_object_may_keep_what_it_computes() -> None:
+    def keeping(w: Any, data: Data) -> Any:
+        data.kept = np.asarray(data.x @ np.asarray(w))
+        return data.x.T @ data.kept / len(data.x)
+
+    assert gradcheck.compare(data_loss, keeping, jnp.ones(2), Data())
+
+
+@pytest.mark.parametrize("wrap", [jax.jit, lambda loss: loss])
+def test_what_the_loss_closes_over_is_changed(wrap: Any) -> None:
+    data = Data()
+
+    def centring(w: Any) -> Any:
+        data.x[:] = data.x - data.x.mean(0)
+        return data_gradient(w, data)
+
+    report = gradcheck.compare(wrap(lambda w: data_loss(w, data)), centring, jnp.ones(2))
+    assert (report.verdict, report.beyond) == ("MISMATCH", ("data.x",))
+    assert str(report).startswith("the loss is another once the gradient ran: it changed data.x\n")
+
+
+def test_what_is_closed_over_may_be_a_memory() -> None:
+    kept = {"z": np.zeros(3)}
+
+    def loss(w: Any, x: Any) -> jax.Array:
+        kept["z"] = x @ w
+        return jnp.mean(kept["z"] ** 2) / 2
+
+    def gradient(w: Any, x: Any) -> Any:
+        loss(w, x)
+        return x.T @ kept["z"] / len(x)
+
+    assert gradcheck.compare(loss, gradient, jnp.ones(2), jnp.asarray(Data().x))
+
+
+def test_a_set_that_the_gradient_changes() -> None:
+    def gradient(w: Any, chosen: set[int]) -> Any:
+        size = len(chosen)
+        chosen.add(99)
+        return 2 * w * size
+
+    chosen = {1, 2}
+    report = gradcheck.compare(lambda w, chosen: jnp.sum(w**2) * len(chosen), gradient, jnp.ones(2), chosen)
+    assert (report.changed, chosen) == (("chosen",), {1, 2})
+
+
 # A product with the Hessian
 
 
@@ -385,6 +567,30 @@ def test_the_table() -> None:
         "['w']  0 of 6  [0, 0]       1        1         0.0e+00  1.0e-12  ok",
     ]
     assert (report.worst.name, report.verdict) == ("['b']", "MISMATCH")
+
+
+def test_one_entry_is_explained_by_what_explains_the_others() -> None:
+    random = np.random.default_rng(0)
+    p = {"w": jnp.asarray(random.normal(size=3)), "b": jnp.asarray(0.3)}
+    x, y = jnp.asarray(random.normal(size=(7, 3))), jnp.asarray(random.normal(size=7))
+
+    def loss(p: Any, x: Any, y: Any) -> jax.Array:
+        return jnp.mean((x @ p["w"] + p["b"] - y) ** 2) / 2
+
+    def right(p: Any, x: Any, y: Any) -> Any:
+        e = x @ p["w"] + p["b"] - y
+        return {"w": x.T @ e / len(x), "b": jnp.mean(e)}
+
+    def texts(by_hand: Any) -> list[str]:
+        return [leaf.explanation for leaf in gradcheck.compare(loss, by_hand, p, x, y).leaves if not leaf.ok]
+
+    def scaled(factor: float) -> Any:
+        return lambda p, x, y: {**right(p, x, y), "b": factor * right(p, x, y)["b"]}
+
+    assert texts(lambda p, x, y: right(p, x[:-1], y[:-1])) == 2 * ["example 6 of 7 is left out"]
+    assert texts(scaled(1.2345)) == [""]
+    assert texts(scaled(7)) == ["n times the right one (n = 7, axis 0 of x): a sum where a mean belongs"]
+    assert texts(scaled(-1)) == ["the sign is wrong: -1 times the right one"]
 
 
 def test_check_says_what_is_wrong_and_where() -> None:

@@ -66,6 +66,9 @@ def test_parameters_that_have_no_gradient(params: Any, message: str) -> None:
             partial(jax.jit, static_argnums=0)(jnp.sum),
             "loss: expected a result .* got ValueError: Non-hashable static",
         ),
+        (lambda w: jnp.sum(w) + jnp.log(-1.0), "loss: expected a finite value, got nan"),
+        (lambda w: jnp.sum(w) + jnp.inf, "loss: expected a finite value, got inf"),
+        (3, "loss: expected a function, got int"),
         (lambda w: jnp.sum(w) * np.random.rand(), "loss: expected the same value for the same arguments"),  # noqa: NPY002
         (lambda w: w.fill(1) or jnp.sum(w), r"loss: expected to leave its arguments as they are, got w changed"),
     ],
@@ -82,6 +85,8 @@ def test_a_loss_that_is_none(loss: Any, message: str) -> None:
             lambda w: w / 0 if w[0] else 1 / 0,
             "gradient: expected a result for float64 copies .* got ZeroDivisionError",
         ),
+        (lambda w: None, "gradient: expected the structure of params, got None: does the function return it?"),
+        (np.ones(2), r"gradient: expected a function, got float64 array of shape \(2,\)"),
         (lambda w: w * np.random.rand(), "gradient: expected the same for the same arguments"),  # noqa: NPY002
     ],
 )
@@ -95,6 +100,10 @@ def test_a_gradient_that_fails(gradient: Any, message: str) -> None:
     [
         ({"tolerance": -1e-9}, "tolerance: expected a finite number >= 0, got -1e-09"),
         ({"tolerance": np.nan}, "tolerance: expected a finite number >= 0, got nan"),
+        ({"tolerance": "a"}, "tolerance: expected a finite number >= 0, got 'a'"),
+        ({"seed": -1}, "seed: expected an integer >= 0, got -1"),
+        ({"seed": 0.5}, "seed: expected an integer >= 0, got 0.5"),
+        ({"entries": 1.5, "differences": True}, "entries: expected 1 or more, .* got 1.5"),
         ({"entries": 3}, "entries: expected 1 or more, together with differences=True, got 3"),
         ({"entries": 0, "differences": True}, "entries: expected 1 or more"),
         (

@@ -1,6 +1,6 @@
 """Who catches the planted mistakes of tests/gradcheck/planted.py, and who accuses a right gradient: side by side.
 
-    python tools/gradcheck_peers.py        prints the table, in Markdown
+    python -m tools.gradcheck        prints the table, in Markdown
 
 Needs PyTorch. Every checker is called with its own defaults: ours; check_grads of JAX, in reverse mode, on a
 custom_vjp; gradcheck of PyTorch, which asks for float64, on an autograd.Function; and two comparisons with central
@@ -22,7 +22,7 @@ from jax.test_util import check_grads
 
 from jaxmlp import gradcheck
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "gradcheck"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "gradcheck"))
 from planted import RIGHT, WRONG, Case  # type: ignore[import-not-found]
 
 Passes = Callable[[Case, tuple[Any, ...]], bool]

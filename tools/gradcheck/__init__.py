@@ -1,0 +1,1 @@
+"""gradcheck beside its peers, on the same right and wrong gradients."""
