@@ -41,7 +41,9 @@ EXAMPLES = re.findall(r"^```python\n(import jax.*?)^```\n(?:\n```\n(.*?)^```)?",
 
 # Of each row but the committee's, which has no recipe of its own.
 RECORDS = re.findall(
-    r"\| ([\d.]+ ± [\d.]+) \| ([\d, ]+, [\d, ]+) \| ([^|]+) \| \[(\w+)\]\(\w+\.flags\) \|$", RECIPES, re.MULTILINE
+    r"\| ([\d.]+ ± [\d.]+) \| ([\d, ]+, [\d, ]+) \| ([^|]+) \| \[([\w.]+)\]\([\w.]+\.flags\) \|$",
+    RECIPES,
+    re.MULTILINE,
 )
 
 
