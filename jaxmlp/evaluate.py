@@ -5,7 +5,8 @@
     python -m jaxmlp.evaluate RUN1 RUN2 ...              a committee, whose output is the mean of theirs
     python -m jaxmlp.evaluate SWEEP                      the committee of all networks of a sweep
 
-The data are those that the run was trained on, or those of --data_dir; without it, a committee's are MNIST.
+The data are those that the run or the sweep was trained on, or those of --data_dir; without it, other committees'
+are MNIST.
 """
 
 import warnings

@@ -67,6 +67,16 @@ def is_sweep(path: Path) -> bool:
     return (path / SWEEP).is_file()
 
 
+def names(path: Path) -> list[str]:
+    """The names of the networks in the sweep's table, of none before there is one. Raises RunError."""
+    if not is_sweep(path):
+        return []
+    try:
+        return [row[RUN] for row in csv.DictReader(io.StringIO(files.read(path / SWEEP).decode()))]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise RunError(f"{path / SWEEP}: expected a table of networks, got {error!r}") from error
+
+
 def run_dirs(path: Path) -> list[Path]:
     """The run directories of a sweep that are done, in its order; of any other path, itself.
 
@@ -74,10 +84,7 @@ def run_dirs(path: Path) -> list[Path]:
     """
     if not is_sweep(path):
         return [path]
-    try:
-        members = [path / row[RUN] for row in csv.DictReader(io.StringIO(files.read(path / SWEEP).decode()))]
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise RunError(f"{path / SWEEP}: expected a table of networks, got {error!r}") from error
+    members = [path / name for name in names(path)]
     done = [member for member in members if (member / TEST).exists()]
     if not done:
         raise RunError(f"{path}: expected a sweep with a network that is done, got {len(members)} that are not")

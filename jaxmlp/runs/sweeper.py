@@ -1,6 +1,7 @@
 """Many runs at once: each an ordinary run directory, and a table of what came of them."""
 
 import shlex
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,7 +14,7 @@ from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.view import View
 from jaxmlp.runs import environment, files, lines, run_directory, run_writer, sweep_directory
-from jaxmlp.runs.run_directory import FLAGS
+from jaxmlp.runs.run_directory import FLAGS, RunWarning
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.runs.sweep_directory import Result
@@ -92,6 +93,9 @@ class _Sweep:
             if writer.check(config, self._dataset(config).sha256) and (test := writer.tested(config)):
                 history = run_directory.history(*run_directory.newest(writer.path)) if test["epoch"] else ()
                 self.results[name] = sweep_directory.result(history, test["errors"], "done")
+        if dropped := [name for name in sweep_directory.names(self.folder) if name not in self.told.members]:
+            text = f"{self.folder}: {', '.join(dropped)} stay, but are no longer in its table"
+            warnings.warn(text, RunWarning, stacklevel=1)
         files.replace(self.folder / FLAGS, self.told.flags.encode())
         self._save()
         differ = f", which differ in {', '.join(self.told.varying)}" if self.told.varying else ""
@@ -111,7 +115,8 @@ class _Sweep:
         """Train the members of one program to their ends."""
         stopped = f"stopped; --run_dir={self.folder} goes on from the last epochs that were saved"
         self.stop.check(stopped)
-        config, environment_now = next(iter(group.values())), environment.describe(mesh)
+        config = next(iter(group.values()))
+        environment_now = environment.describe(devices.members_mesh(1, 1))  # each is whole on one device, as in `train`
         dataset = self._prepared(config, bar)
         program = members.prepare(config, dataset, mesh, len(group))
         lines.write(bar, _program_line(config, dataset, len(group), program))
