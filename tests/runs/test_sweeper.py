@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -196,6 +197,25 @@ def test_another_flag_or_other_data_are_refused_before_anything_is_written(copy,
     with pytest.raises(RunError, match="expected train-images-idx3-ubyte of SHA-256"):
         sweep(copy, None)
     assert {path: path.read_bytes() for path in copy.rglob("*.*")} == before
+
+
+def test_networks_that_are_no_longer_asked_for_are_named_and_stay(copy, few_digits):
+    fewer = {name: config for name, config in MEMBERS.items() if config.seed == 0}
+    with pytest.warns(
+        RunWarning, match=r"copy: hidden=\d-seed=1, hidden=\d-seed=1 stay, but are no longer in its table$"
+    ):
+        sweep(copy, few_digits, fewer)
+    assert {row["run"] for row in table(copy)} == set(fewer)
+    assert all((copy / name / "test.json").exists() for name in MEMBERS)
+
+
+def test_a_member_goes_on_without_a_warning_however_few_are_left(copy, few_digits):
+    """Each is whole on one device, whatever the number of devices."""
+    (copy / "hidden=5-seed=0" / "test.json").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RunWarning)
+        sweep(copy, few_digits)
+    assert run_directory.read_config(copy / "hidden=5-seed=0")["environment"]["devices"] == ["cpu"]
 
 
 def test_a_wrong_option_leaves_no_folder(few_digits, tmp_path):

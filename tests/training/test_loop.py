@@ -214,10 +214,12 @@ def test_the_secret_decides_a_private_run_and_the_seed_its_first_parameters_alon
     assert not np.allclose(seeded.init().params.W1, first)
     state = State(*jax.tree.map(jnp.copy, private.init()))
     np.testing.assert_array_equal(np.array(seeded.train(state, 0)[0].params.W1), after)
-    for other in (SECRET[::-1], None):
+    results = [after]
+    for other in (SECRET[::-1], None, None):  # without one, each draws its own
         same, moved = first_epoch(loop.prepare(PRIVATE, dataset, secret=other))
         np.testing.assert_array_equal(same, first)
-        assert not np.allclose(moved, after)
+        assert not any(np.allclose(moved, earlier) for earlier in results)
+        results.append(moved)
 
 
 def test_a_batch_larger_than_the_data_is_refused(dataset):
