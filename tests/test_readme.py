@@ -22,6 +22,7 @@ PAGES = {
         "jaxmlp/recipes/README.md",
         "jaxmlp/recipes/tried.md",
         "jaxmlp/runs/README.md",
+        "jaxmlp/training/privacy/README.md",
         "tools/README.md",
     )
 }
@@ -49,7 +50,7 @@ def lines(file):
 
 
 def test_it_is_a_door():
-    assert len(README.splitlines()) <= 160
+    assert len(README.splitlines()) <= 180
 
 
 def test_the_table_holds_every_equation():
@@ -138,6 +139,16 @@ def test_a_record_is_what_its_recipe_says(percent, errors, time, recipe):
     assert float(share[1]) == pytest.approx(100 - mean / 100 if share[2] else mean / 100, abs=0.005001)
     shell, minutes = re.search(r"([\d.]+) s from the shell", time), re.search(r"([\d.]+) min", time)
     assert f"{shell[0]}" in said if shell else f"Training takes {minutes[0]}" in said
+
+
+def test_readme_has_private_rows_of_the_records():
+    """As accuracies, in place of errors."""
+    rows = re.findall(r"^\| ([\d.]+) \| ([\d.]+) ± ([\d.]+) \|", README, re.MULTILINE)
+    errors = {recipe: percent.split(" ± ") for percent, _, _, recipe in RECORDS}
+    assert len(rows) == 3
+    for epsilon, accuracy, spread in rows:
+        mean, deviation = errors[f"private_epsilon_{epsilon}"]
+        assert (f"{100 - float(mean):.2f}", deviation) == (accuracy, spread)
 
 
 def test_readme_names_the_first_and_the_best_record():

@@ -14,6 +14,7 @@ from tools.records import table
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
+RECIPES = [row.recipe for row in (*table.ROWS, *table.PRIVATE)]
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_an_unknown_row_is_told():
     [
         (
             "simrad800",
-            f"error: expected rows among {', '.join(row.recipe for row in table.ROWS)}, committee, got simrad800",
+            f"error: expected rows among {', '.join(RECIPES)}, committee, got simrad800",
         ),
         ("--seed=2", "error: Unknown command line flag 'seed'. Did you mean: seeds ?"),
     ],
@@ -73,7 +74,7 @@ def test_on_the_command_line_it_is_one_line(argument, message):
 
 def test_every_recipe_is_a_row_or_the_quick_one():
     recipes = {recipe.stem for recipe in table.RECIPES.glob("*.flags")}
-    assert recipes == {*(row.recipe for row in table.ROWS), "quick"}
+    assert recipes == {*RECIPES, "quick"}
 
 
 @pytest.fixture
@@ -103,3 +104,12 @@ def test_a_training_that_fails_ends_the_table_with_its_code(small_recipe, tmp_pa
     small_recipe("--learning_rate=1e38", "--phi=relu,identity")
     with pytest.raises(SystemExit, match=r"^3$"):
         table.trained("small", range(1), tmp_path)
+
+
+def test_a_private_recipe_is_trained_by_itself(small_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "PRIVATE", [table.Row("small", "", "")])
+    small_recipe("--epochs=1", "--batch_size=50", "--clip_norm=1", "--delta=1e-3", "--noise_multiplier=2")
+    results = table.trained("small", range(3, 5), tmp_path)
+    assert [result.run_dir for result in results] == [tmp_path / "small" / f"seed={seed}" for seed in (3, 4)]
+    assert "--seed=4" in (results[1].run_dir / "flags.txt").read_text()
+    assert (results[1].run_dir / "secret.key").exists()

@@ -38,6 +38,14 @@ ROWS = [
     Row("simard800_deskewed", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic, upright"),
     Row("simard800_edges", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic, upright, as edges"),
 ]
+SEEN = "upright, as directions"
+PRIVATE = [
+    Row("private_epsilon_0.5", "10 at ε 0.5 (Abadi 2016)", "784-300-10 at ε 0.5", SEEN),
+    Row("private_epsilon_1", "5.0 at ε 1.19 (tf-privacy, CNN)", "784-300-10 at ε 1", SEEN),
+    Row("private_epsilon_2", "5 at ε 2 (Abadi 2016)", "784-300-10 at ε 2", SEEN),
+    Row("private_epsilon_3", "1.3 at ε 2.93 (Tramèr and Boneh 2021, linear)", "784-300-10 at ε 3", SEEN),
+    Row("private_epsilon_8", "3 at ε 8 (Abadi 2016)", "784-1000-10 at ε 8", SEEN),
+]
 MEMBERS = {"simard800_deskewed": range(10, 20), "simard800_edges": range(10)}  # the seeds of each
 COMMITTEE = Row(
     "committee",
@@ -54,8 +62,8 @@ class Result(NamedTuple):
 
 
 def chosen(names: Sequence[str]) -> list[Row]:
-    """The rows of these names; of none, all but the committee. Raises ValueError."""
-    rows = {row.recipe: row for row in (*ROWS, COMMITTEE)}
+    """The rows of these names; of none, all but the private ones and the committee. Raises ValueError."""
+    rows = {row.recipe: row for row in (*ROWS, *PRIVATE, COMMITTEE)}
     for name in names:
         if name not in rows:
             raise ValueError(f"expected rows among {', '.join(rows)}, got {name}")
@@ -81,21 +89,32 @@ def line(row: Row, seeds: int, runs: Path) -> str:
 
 
 def trained(recipe: str, seeds: range, runs: Path) -> list[Result]:
-    """The results of these seeds, which follow one another, after what is left of them to do, side by side.
+    """The results of these seeds, which follow one another, after what is left of them to do: side by side, but the
+    private ones, which no sweep takes, one after another.
 
-    Exits with the sweep's code if that fails, and if a network diverges.
+    Exits with the command's code if that fails, and if a network diverges.
     """
-    folder = runs / recipe
-    flags = f"--flagfile={RECIPES / recipe}.flags", f"--seed={seeds.start}:{seeds.stop}", f"--run_dir={folder}"
-    with subprocess.Popen([sys.executable, "-m", "jaxmlp.sweep", *flags], stdout=sys.stderr) as process:
+    folder, flagfile = runs / recipe, f"--flagfile={RECIPES / recipe}.flags"
+    run_dirs = [folder / f"seed={seed}" for seed in seeds]
+    if recipe in (row.recipe for row in PRIVATE):
+        for seed, run_dir in zip(seeds, run_dirs, strict=True):
+            _run("train", flagfile, f"--seed={seed}", f"--run_dir={run_dir}")
+    else:
+        _run("sweep", flagfile, f"--seed={seeds.start}:{seeds.stop}", f"--run_dir={folder}")
+    if not all((run_dir / run_directory.TEST).exists() for run_dir in run_dirs):
+        sys.exit(DIVERGED)
+    return [_result(run_dir) for run_dir in run_dirs]
+
+
+def _run(command: str, *flags: str) -> None:
+    """The command of jaxmlp to its end. Exits with its code if it fails."""
+    with subprocess.Popen([sys.executable, "-m", f"jaxmlp.{command}", *flags], stdout=sys.stderr) as process:
         try:
             code = process.wait()
         except KeyboardInterrupt:
             code = process.wait()  # it was interrupted too, and saves
-    run_dirs = [folder / f"seed={seed}" for seed in seeds]
-    if code or not all((run_dir / run_directory.TEST).exists() for run_dir in run_dirs):
-        sys.exit(code or DIVERGED)
-    return [_result(run_dir) for run_dir in run_dirs]
+    if code:
+        sys.exit(code)
 
 
 def _result(run_dir: Path) -> Result:
