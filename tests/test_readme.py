@@ -52,7 +52,7 @@ def lines(file):
 
 
 def test_it_is_a_door():
-    assert len(README.splitlines()) <= 180
+    assert len(README.splitlines()) <= 160
 
 
 def test_the_table_holds_every_equation():

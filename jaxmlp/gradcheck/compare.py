@@ -62,11 +62,10 @@ def compare(
     instead, and the reference is the jvp of jax.grad(loss).
 
     Both functions get copies of the arguments, of objects that hold arrays too, and in the pytrees every
-    floating-point array in float64, so that the formula is judged; what an entry may be off is what rounding
-    explains in this computation. A gradient that changes its arguments, or what else the loss refers to, is not
-    ok. With `own_dtype`, `gradient` gets the arguments as they are, and its rounding is judged: it may be off 100
-    epsilon of its dtype, and what rounding in this dtype explains of jax.grad. Matrix products run at precision
-    "highest".
+    floating-point array in float64, so that the formula is judged; an entry may be off by what rounding explains in
+    this computation. A gradient that changes its arguments, or what else the loss refers to, is not ok. With
+    `own_dtype`, `gradient` gets the arguments as they are, and its rounding is judged: it may be off 100 epsilon of
+    its dtype, and what rounding in this dtype explains of jax.grad. Matrix products run at precision "highest".
 
     With `differences`, the reference is central differences of the loss, which may be in NumPy then: it judges a
     rule that `jax.grad` itself has wrong, such as a `jax.custom_vjp`. `entries` of them are drawn at random with

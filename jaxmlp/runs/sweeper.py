@@ -116,7 +116,7 @@ class _Sweep:
         stopped = f"stopped; --run_dir={self.folder} goes on from the last epochs that were saved"
         self.stop.check(stopped)
         config = next(iter(group.values()))
-        environment_now = environment.describe(devices.members_mesh(1, 1))  # each is whole on one device, as in `train`
+        environment_now = environment.describe(devices.members_mesh(1, 1))  # each is whole on one, as in `train`
         dataset = self._prepared(config, bar)
         program = members.prepare(config, dataset, mesh, len(group))
         lines.write(bar, _program_line(config, dataset, len(group), program))

@@ -203,6 +203,18 @@ def test_a_gradient_with_numbers_of_python_is_right(scale: float, to: Any) -> No
     assert not gradcheck.compare(loss, lambda *a: 1.01 * by_hand(*a), *arguments)
 
 
+def test_what_python_rounds_away_is_no_mistake() -> None:
+    x, w = np.linspace(40, 60, 12).reshape(4, 3), np.ones(3) / 3
+
+    def by_hand(w: Any, x: Any) -> Any:
+        return sum((1 / (1 + math.exp(-float(one @ w))) - 1) * np.asarray(one) for one in x) / len(x)
+
+    def loss(w: Any, x: Any) -> Any:
+        return jnp.mean(jax.nn.softplus(-(x @ w)))
+
+    assert gradcheck.compare(loss, by_hand, w, x).verdict != "MISMATCH"
+
+
 def test_two_zeros_elsewhere_say_nothing() -> None:
     x = jnp.full((1, 3), 235.0)  # exp(-705) is a number, and a little further on 0
 
@@ -398,7 +410,7 @@ def test_steep_is_no_kink(factor: float, verdict: str, differences: bool) -> Non
     report = gradcheck.compare(
         lambda w: jnp.sum(jax.nn.softplus(1e8 * w)),
         lambda w: factor * 1e8 * jax.nn.sigmoid(1e8 * w),
-        jnp.array([0.0, 1.0]),
+        jnp.zeros(1),
         differences=differences,
     )
     assert report.verdict == verdict, str(report)
@@ -508,7 +520,7 @@ def test_what_the_loss_closes_over_is_changed(wrap: Any) -> None:
 
 
 def test_what_is_closed_over_may_be_a_memory() -> None:
-    kept = {"z": np.zeros(3)}
+    kept = {"z": np.zeros(3), "dz": np.zeros(3)}
 
     def loss(w: Any, x: Any) -> jax.Array:
         kept["z"] = x @ w
@@ -516,7 +528,8 @@ def test_what_is_closed_over_may_be_a_memory() -> None:
 
     def gradient(w: Any, x: Any) -> Any:
         loss(w, x)
-        return x.T @ kept["z"] / len(x)
+        kept["dz"] = kept["z"] / len(x)
+        return x.T @ kept["dz"]
 
     assert gradcheck.compare(loss, gradient, jnp.ones(2), jnp.asarray(Data().x))
 
@@ -588,6 +601,11 @@ def test_one_entry_is_explained_by_what_explains_the_others() -> None:
         return lambda p, x, y: {**right(p, x, y), "b": factor * right(p, x, y)["b"]}
 
     assert texts(lambda p, x, y: right(p, x[:-1], y[:-1])) == 2 * ["example 6 of 7 is left out"]
+    e = x @ p["w"] + p["b"] - y
+    by_chance_twice = y.at[-1].add(e[-1] + 5 / 12 * jnp.sum(e[:-1]))  # the mean of e without the last example
+    report = gradcheck.compare(loss, lambda p, x, y: right(p, x[:-1], y[:-1]), p, x, by_chance_twice)
+    assert report.leaves[0].by_hand == pytest.approx(2 * report.leaves[0].reference)
+    assert [leaf.explanation for leaf in report.leaves] == 2 * ["example 6 of 7 is left out"]
     assert texts(scaled(1.2345)) == [""]
     assert texts(scaled(7)) == ["n times the right one (n = 7, axis 0 of x): a sum where a mean belongs"]
     assert texts(scaled(-1)) == ["the sign is wrong: -1 times the right one"]
