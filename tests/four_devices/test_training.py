@@ -133,11 +133,11 @@ def test_a_number_of_devices_that_cannot_be(count, hidden, message):
     assert str(raised.value) == message
 
 
-@pytest.mark.parametrize(("hidden", "count"), [(128, 4), (129, 3), (127, 1)])
-def test_as_many_devices_as_divide_the_units_but_one_on_a_cpu(hidden, count):
+@pytest.mark.parametrize(("hidden", "processes", "count"), [(128, 1, 4), (129, 1, 3), (127, 1, 1), (12, 2, 3)])
+def test_as_many_devices_as_divide_the_units_but_one_on_a_cpu(hidden, processes, count):
     config = Config(hidden=hidden, batch_size=128)
     assert devices.mesh_of(0, config).size == 1
-    assert devices._fastest("gpu", 4, config) == count
+    assert devices._fastest("gpu", 4, processes, config) == count
 
 
 def test_a_run_goes_on_on_another_number_of_devices(few_digits, tmp_path, capsys):
