@@ -39,6 +39,7 @@ def test_a_run_prints_where_it_runs_its_epochs_and_the_test_errors_once(few_digi
 PRIVATELY = ["--clip_norm=0.5", "--delta=0.001", "--batch_size=50", "--hidden=12", "--epochs=2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("noise", "sigma", "epsilon"),
     [("--noise_multiplier=2", "2", "0.636"), ("--target_epsilon=2", r"1.03\d*", "2.000")],

@@ -54,6 +54,7 @@ def test_edge_maps(tmp_path, images):
         np.testing.assert_allclose(shown(tmp_path, some, edges=True), program(some, edges=True), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_directions(tmp_path, images):
     """To the bit, but where float32 rounds a half to the other side."""
     for some in (images, images[:, :20, 4:]):

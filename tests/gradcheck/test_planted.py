@@ -23,6 +23,7 @@ def test_a_right_gradient_is_ok(case: Case, dtype: str) -> None:
     gradcheck.check(case.loss, case.gradient, *case.in_dtype(dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", WRONG, ids=str)
 def test_a_mistake_is_caught_and_named(case: Case, dtype: str) -> None:

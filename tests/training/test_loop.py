@@ -38,6 +38,7 @@ def test_one_record_an_epoch(program):
         assert m.examples_per_second == pytest.approx(500 / m.seconds)
 
 
+@pytest.mark.slow
 def test_an_epoch_is_handed_its_own_order_rates_key_and_strength(dataset):
     """Against a loop written here: what is random comes from the seed and the number of the epoch."""
     config = Config(
@@ -206,6 +207,7 @@ def first_epoch(program):
     return first, np.array(program.train(state, 0)[0].params.W1)
 
 
+@pytest.mark.slow
 def test_the_secret_decides_a_private_run_and_the_seed_its_first_parameters_alone(private, dataset):
     first, after = first_epoch(private)
     same, again = first_epoch(loop.prepare(PRIVATE, dataset, secret=SECRET))
