@@ -16,7 +16,8 @@ from jaxmlp.gradcheck import diagnosis
 from jaxmlp.gradcheck.arguments import Arguments
 from jaxmlp.gradcheck.diagnosis import Scene
 from jaxmlp.gradcheck.differences import compiled
-from jaxmlp.gradcheck.question import Direction, Evidence, Question, check_form, check_loss, float64, leaves_of
+from jaxmlp.gradcheck.misuse import check_form, check_loss
+from jaxmlp.gradcheck.question import Direction, Evidence, Question, float64, leaves_of
 from jaxmlp.gradcheck.report import Leaf, Mistake, Report
 from jaxmlp.gradcheck.rounding import Entries, epsilon
 from jaxmlp.gradcheck.verdicts import (

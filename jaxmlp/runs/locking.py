@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from jaxmlp.runs.files import FileError
-from jaxmlp.runs.run_directory import RunError
+from jaxmlp.runs.run_directory import LOCK, RunError
 
 try:
     import fcntl
@@ -24,6 +24,15 @@ except ImportError:  # not a Unix
 
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 OWNER = ".owner"  # the suffix of the file that names who holds the lock, where there is no flock
+
+
+def found_in(folder: Path) -> tuple[set[str], bool]:
+    """The names in the folder, and whether a writer has begun it, whose lock is there. Raises FileError."""
+    try:
+        names = set(os.listdir(folder))
+        return names, LOCK in names and (folder / LOCK).stat().st_size == 0
+    except OSError as error:
+        raise FileError(f"{folder}: expected a folder to write in, got {error.strerror}") from error
 
 
 @contextmanager

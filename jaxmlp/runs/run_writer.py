@@ -215,11 +215,7 @@ def _read_checkpoint(path: Path, like: State) -> Saved:
 
 def _check_ours(path: Path) -> None:
     """Raise RunError unless the folder is a run, or empty, or what a run leaves that is killed at its beginning."""
-    try:
-        names = set(os.listdir(path))
-        begun = LOCK in names and (path / LOCK).stat().st_size == 0
-    except OSError as error:
-        raise FileError(f"{path}: expected a folder to write in, got {error.strerror}") from error
+    names, begun = locking.found_in(path)
     if CONFIG in names:
         run_directory.read_config(path)
         return

@@ -7,7 +7,6 @@ lock        held by the process that writes
 
 import csv
 import io
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxmlp.runs import files, locking, run_directory
-from jaxmlp.runs.files import FileError
 from jaxmlp.runs.locking import OWNER
 from jaxmlp.runs.run_directory import FLAGS, LOCK, SWEEP, TEST, RunError, RunWarning
 from jaxmlp.training.config import Config
@@ -109,11 +107,7 @@ def opened(path: Path) -> Iterator[None]:
 
 def _check_ours(path: Path) -> None:
     """Raise RunError unless the folder is a sweep's, or empty, or what is left of one killed at its beginning."""
-    try:
-        names = set(os.listdir(path))
-        begun = LOCK in names and (path / LOCK).stat().st_size == 0
-    except OSError as error:
-        raise FileError(f"{path}: expected a folder to write in, got {error.strerror}") from error
+    names, begun = locking.found_in(path)
     if run_directory.CONFIG in names:
         raise RunError(f"{path}: expected the folder of a sweep, got that of a run")
     ours = {LOCK, LOCK + OWNER, FLAGS, FLAGS + files.TEMPORARY, SWEEP + files.TEMPORARY} if begun else set()

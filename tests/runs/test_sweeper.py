@@ -17,6 +17,7 @@ from jaxmlp.runs.run_directory import RunError, RunWarning
 from jaxmlp.runs.stopping import Stopped, StopRequest
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.loop import Diverged
+from left import left_by
 
 BASE = Config(hidden=6, epochs=3, batch_size=7, phi="tanh,sigmoid", learning_rate=0.5)
 MEMBERS = {
@@ -27,19 +28,6 @@ MEMBERS = {
 def sweep(path, data_dir, members=MEMBERS, varying=("hidden", "seed"), stop=None):
     told = sweeper.Told(varying, members, data_dir, "--seed=0,1\n", lambda config: f"--seed={config.seed}\n")
     sweeper.sweep(told, path, stop or StopRequest())
-
-
-def numbers(run_dir):
-    """All that a run leaves, without its times."""
-    arrays = {p.name: checkpoint.load(p) for p in run_dir.glob("*.npz")}
-    for saved in arrays.values():
-        saved["history"] = timeless(json.loads(saved["history"].tobytes()))
-    rows = timeless(map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines()))
-    return arrays, rows, (run_dir / "test.json").read_text()
-
-
-def timeless(rows):
-    return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_second")} for row in rows]
 
 
 def table(path):
@@ -61,7 +49,7 @@ def copy(whole, tmp_path):
 
 def assert_same(a, b):
     for name in MEMBERS:
-        np.testing.assert_equal(numbers(a / name), numbers(b / name))
+        np.testing.assert_equal(left_by(a / name), left_by(b / name))
     untimed = [[{**row, "seconds": ""} for row in table(path)] for path in (a, b)]
     assert untimed[0] == untimed[1]
 
@@ -74,7 +62,7 @@ def test_a_member_is_the_run_of_its_flags(whole, few_digits, tmp_path):
         assert (whole / name / file).read_text() == (tmp_path / "run" / file).read_text()
     ours, theirs = (run_directory.read_config(path) for path in (whole / name, tmp_path / "run"))
     assert ours == theirs
-    (arrays, rows, _), (expected, expected_rows, _) = numbers(whole / name), numbers(tmp_path / "run")
+    (arrays, rows, _), (expected, expected_rows, _) = left_by(whole / name), left_by(tmp_path / "run")
     for file, saved in expected.items():
         assert saved.keys() == arrays[file].keys()
         for leaf in ("params.W1", "params.b1", "params.W2", "params.b2"):

@@ -25,6 +25,7 @@ from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.epoch import State
 from jaxmlp.training.loop import Metrics
 from jaxmlp.training.privacy.account import account_of
+from left import left_by
 
 CONFIG = Config(hidden=6, epochs=3, batch_size=7, phi="tanh,sigmoid", learning_rate=0.5)
 FLAGS = "--hidden=6\n"
@@ -49,22 +50,9 @@ def train(path, few_digits, config=CONFIG, stop=None):
     trainer.train(config, few_digits, path, FLAGS, stop or StopRequest())
 
 
-def left_by(path):
-    """All that a run leaves, without its times."""
-    arrays = {p.name: checkpoint.load(p) for p in path.glob("*.npz")}
-    for saved in arrays.values():
-        saved["history"] = timeless(json.loads(saved["history"].tobytes()))
-    rows = timeless(map(json.loads, (path / "metrics.jsonl").read_text().splitlines()))
-    return arrays, rows, (path / "test.json").read_text()
-
-
 def same_secret(monkeypatch):
     """One for all private runs, which draw a fresh one each."""
     monkeypatch.setattr(run_writer.secret, "fresh", lambda: bytes(range(32)))
-
-
-def timeless(rows):
-    return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_second")} for row in rows]
 
 
 def assert_same(a, b):
