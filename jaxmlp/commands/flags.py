@@ -300,7 +300,7 @@ def _read_flagfiles(arguments: Sequence[str], known: Files | None = None) -> Fil
 
 
 def _in_file(message: str, arguments: Sequence[str], files: Files) -> str:
-    """ ", in FILE" if the flag that absl's message is about stands in a flagfile, and not among the arguments."""
+    """What absl's message lacks: the flagfile that its flag stands in, if that is not among the arguments."""
     named = re.search(r"flag (?:'|--)(\w+)", message)
 
     def stands_in(lines: Sequence[str]) -> bool:
