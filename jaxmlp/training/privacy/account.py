@@ -15,7 +15,8 @@ from jaxmlp.extras import privacy_extra
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.privacy.sampling import steps_per_epoch
 
-INTERVAL = 1e-3  # between the losses in a distribution
+INTERVAL = 1e-3  # between the losses in a distribution, at most
+OF_A_LOSS = 0.1  # and at most this part of q/σ, the size of a step's loss
 
 THOUSANDTHS = range(100, 100_001)  # of σ, that are looked at for a target
 
@@ -72,5 +73,7 @@ def _of_one_step(noise_multiplier: float, sampling_rate: float) -> Any:
     with privacy_extra():
         from dp_accounting.pld import privacy_loss_distribution
     return privacy_loss_distribution.from_gaussian_mechanism(
-        noise_multiplier, sampling_prob=sampling_rate, value_discretization_interval=INTERVAL
+        noise_multiplier,
+        sampling_prob=sampling_rate,
+        value_discretization_interval=min(INTERVAL, OF_A_LOSS * sampling_rate / noise_multiplier),
     )

@@ -24,7 +24,7 @@ def solved(delta_of, delta):
     return optimize.brentq(lambda epsilon: delta_of(epsilon) - delta, 0, 100, xtol=1e-12)
 
 
-@pytest.mark.parametrize(("sigma", "steps"), [(4.0, 1), (1.0, 1), (20.0, 100), (5.0, 400)])
+@pytest.mark.parametrize(("sigma", "steps"), [(4.0, 1), (1.0, 1), (20.0, 100), (5.0, 400), (200.0, 1)])
 def test_without_sampling_it_is_the_gaussian_mechanism(sigma, steps):
     """T steps with σ are one with σ/√T. Balle and Wang 2018, theorem 8."""
     s = sigma / np.sqrt(steps)
@@ -36,7 +36,7 @@ def test_without_sampling_it_is_the_gaussian_mechanism(sigma, steps):
     assert exact <= Account(sigma, 1.0, steps, 1e-5).epsilon(1) <= ABOVE * exact
 
 
-@pytest.mark.parametrize(("sigma", "q"), [(1.0, 0.1), (0.7, 0.02), (2.0, 0.5)])
+@pytest.mark.parametrize(("sigma", "q"), [(1.0, 0.1), (0.7, 0.02), (2.0, 0.5), (5.0, 0.01), (10.0, 0.01)])
 def test_one_step_on_a_sample_by_quadrature(sigma, q):
     """The larger of both directions: one example more, and one less."""
 
@@ -53,6 +53,16 @@ def test_one_step_on_a_sample_by_quadrature(sigma, q):
 
     exact = solved(delta_of, 1e-5)
     assert exact * (1 - 1e-6) <= Account(sigma, q, 1, 1e-5).epsilon(1) <= ABOVE * exact
+
+
+@pytest.mark.parametrize(("sigma", "q", "steps"), [(20.0, 0.01, 1000), (10.0, 0.004, 2500), (20.0, 0.001, 5000)])
+def test_many_steps_that_tell_little_each(sigma, q, steps):
+    """Against losses ten times as fine, which bound ε from above too."""
+    finer = privacy_loss_distribution.from_gaussian_mechanism(
+        sigma, sampling_prob=q, value_discretization_interval=q / sigma / 100
+    )
+    bound = finer.self_compose(steps).get_epsilon_for_delta(1e-5)
+    assert bound * (1 - 1e-6) <= Account(sigma, q, steps, 1e-5).epsilon(1) <= ABOVE * bound
 
 
 PROBES = [
