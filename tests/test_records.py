@@ -14,7 +14,7 @@ from tools.records import table
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPES = [row.recipe for row in (*table.ROWS, *table.PRIVATE)]
+RECIPES = [row.recipe for row in (*table.ROWS, *table.PRIVATE, *table.FASHION)]
 
 
 @pytest.fixture
