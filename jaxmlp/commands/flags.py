@@ -175,6 +175,18 @@ class Flags:
             self._parse([f"--undefok={undefined}", f"--flagfile={recorded}", *arguments])
         return operands
 
+    def parse_alone(self, arguments: Sequence[str], names: Sequence[str]) -> None:
+        """Set the flags of these names from the arguments, whatever else there is wrong. Raises FlagError."""
+        alone = absl_flags.FlagValues()  # type: ignore[no-untyped-call]
+        alone.set_gnu_getopt(True)
+        for name in names:
+            alone[name] = self._values[name]
+        try:
+            alone(["", *(a for a in arguments if not a.lstrip("-").startswith("flagfile"))], known_only=True)
+        except (absl_flags.Error, ValueError) as error:
+            raise FlagError(str(error)) from error
+        self._values.mark_as_parsed()  # type: ignore[no-untyped-call]
+
     def _parse(self, arguments: Sequence[str]) -> list[str]:
         said = io.StringIO()
         self._values.unparse_flags()
