@@ -147,19 +147,18 @@ def test_wrong_flags_of_one_end_the_other_before_they_meet(tmp_path, failing, ar
 
 
 @pytest.mark.parametrize(
-    ("signum", "code", "said"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
+    ("asked", "signum", "said"), [(0, signal.SIGINT, "interrupted"), (1, signal.SIGTERM, "terminated")]
 )
-def test_a_signal_to_one_that_waits_ends_those_who_wait_with_it(tmp_path, signum, code, said):
+def test_a_signal_to_one_that_waits_ends_those_who_wait_with_it(tmp_path, asked, signum, said):
     with Processes(tmp_path, 3, missing=1) as two:
         for _ in range(600):
             if addresses(two.running[0].pid, ESTABLISHED):
                 break
             time.sleep(0.05)
-        two.running[1].send_signal(signum)
-        assert two.finish(SECONDS) == [
-            (LOST, "", f"error: process 1: {said}\n"),
-            (code, "", f"error: {said}\n"),
-        ]
+        two.running[asked].send_signal(signum)
+        ended = two.finish(SECONDS)
+    assert ended.pop(asked) == (128 + signum, "", f"error: {said}\n")
+    assert ended == [(LOST, "", f"error: process {asked}: {said}\n")]
 
 
 # Between the meeting and training: see machines.join.
@@ -217,11 +216,11 @@ def test_one_is_killed_and_the_others_end(few_digits, tmp_path, killed):
 
 
 def test_two_processes_train_privately_as_one_does_with_their_secret(few_digits, tmp_path):
-    private = "--target_epsilon=3", "--delta=1e-3", "--clip_norm=1", "--hidden=12", "--batch_size=50", "--epochs=2"
+    private = "--target_epsilon=3", "--delta=1e-3", "--clip_norm=1", "--hidden=12", "--batch_size=250", "--epochs=2"
     with Processes(tmp_path, 2, f"--data_dir={few_digits}", "--run_dir=run", *private) as two:
         for code, _, err in (ended := two.finish()):
             assert (code, err) == (0, "")
-    assert re.search(r"^privacy: ε 2\.9\d\d in the end", ended[0][1], re.M)
+    assert re.search(r"^privacy: ε (2\.9\d\d|3\.000) in the end", ended[0][1], re.M)
     told, one = tmp_path / "process0" / "run", tmp_path / "one"
     one.mkdir()
     for name in (run_directory.CONFIG, run_directory.FLAGS, run_directory.SECRET):
@@ -264,7 +263,6 @@ MISSING = "a value, or --distributed under SLURM, Open MPI or on a TPU pod, got 
     ("arguments", "message"),
     [
         (("here", 2, 0), "--coordinator_address: expected host:port, got 'here'"),
-        (("h:1", 2, 2), "--process_id: expected less than num_processes, which is 2, got 2"),
         (("h:1",), f"--num_processes: expected {MISSING}"),
     ],
 )

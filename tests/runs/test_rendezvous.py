@@ -136,15 +136,16 @@ def test_process_0_ends_while_others_wait_and_those_who_come_later_hear_it_too(a
     class Interrupted(BaseException):
         pass
 
-    def interrupt(door, came):
+    def interrupt(selector, seconds):
         raise Interrupted
 
     door = rendezvous.meeting(address, 0, 3)
     with ThreadPoolExecutor(2) as threads:
         got = [threads.submit(meet, address, Told(1, 3, SAME, 10))]
-        with monkeypatch.context() as changed, pytest.raises(Interrupted):
+        with monkeypatch.context() as changed:
             changed.setattr(selectors.DefaultSelector, "select", interrupt)
-            door.meet(SAME, 10)
+            with pytest.raises(Interrupted):
+                door.meet(SAME, 10)
         got.append(threads.submit(meet, address, Told(2, 3, SAME, 10)))
         door.excuse("process 0: interrupted")
         assert [one.result() for one in got] == [["process 0: interrupted"]] * 2
