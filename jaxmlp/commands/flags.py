@@ -185,7 +185,7 @@ class Flags:
             alone(["", *(a for a in arguments if not a.lstrip("-").startswith("flagfile"))], known_only=True)
         except (absl_flags.Error, ValueError) as error:
             raise FlagError(str(error)) from error
-        self._values.mark_as_parsed()  # type: ignore[no-untyped-call]
+        self._values.mark_as_parsed()
 
     def _parse(self, arguments: Sequence[str]) -> list[str]:
         said = io.StringIO()

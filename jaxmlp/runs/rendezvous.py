@@ -27,7 +27,7 @@ class MachineError(Exception):
 
 
 class Strange(ValueError):
-    """What was `said` is no message of ours; nothing, where the connection has ended."""
+    """No message: the connection has ended, or what was `said` is none of ours."""
 
     def __init__(self, said: bytes) -> None:
         super().__init__(said)
@@ -44,7 +44,7 @@ class Told(NamedTuple):
 
 
 class Link:
-    """A connection to another process. Raises OSError or Strange where it has ended, or is none of ours."""
+    """A connection to another process."""
 
     def __init__(self, connected: socket.socket) -> None:
         self.address: str = connected.getsockname()[0]  # this process's own
@@ -55,25 +55,28 @@ class Link:
         self._socket, self._file = connected, connected.makefile("rwb")
 
     def send(self, message: Any) -> None:
+        """Raises OSError if the other has ended."""
         self._file.write(json.dumps(message).encode() + b"\n")
         self._file.flush()
 
     def receive(self, seconds: float | None = None) -> Any:
-        """The next message, for which it waits so long, or for ever."""
-        self._socket.settimeout(seconds)
-        line = self._file.readline(LONGEST)
-        self._socket.settimeout(None)
+        """The next message, for which it waits so long, or for ever. Raises Strange."""
+        said = b""
         try:
-            return json.loads(line if line.endswith(b"\n") else b"")
-        except (ValueError, RecursionError) as error:
-            raise Strange(line) from error
+            self._socket.settimeout(seconds)
+            said = self._file.peek(1)  # kept if the connection breaks
+            said = self._file.readline(LONGEST)
+            self._socket.settimeout(None)
+            return json.loads(said if said.endswith(b"\n") else b"")
+        except (OSError, ValueError, RecursionError) as error:
+            raise Strange(said) from error
 
     def __iter__(self) -> Iterator[Any]:
         """Every message, until the connection ends."""
         while True:
             try:
                 yield self.receive()
-            except (OSError, Strange):
+            except Strange:
                 return
 
     def fileno(self) -> int:
@@ -266,15 +269,16 @@ class _Visit(Meeting):
     def meet(self, same: dict[str, Any], seconds: int) -> list[Link]:
         self._link = link = self._connect(seconds)
         try:
-            link.send(Told(self.process, self.processes, same, seconds))
+            with contextlib.suppress(OSError):  # it may have said why it ends
+                link.send(Told(self.process, self.processes, same, seconds))
             answer = link.receive(seconds + FAREWELL + HELLO)
             if answer == "":
                 return [link]
             words = str(answer["words"])
         except Strange as error:
             words = self._no_door(error.said)
-        except (OSError, TypeError, KeyError):
-            words = self._no_door(b"")
+        except (TypeError, KeyError):
+            words = self._no_door(repr(answer).encode())
         link.close()
         raise MachineError(words)
 

@@ -5,6 +5,7 @@ networks side by side, and the evaluation after it. Arguments are shapes alone.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -121,8 +122,9 @@ def programs(
     for name in ("sgd", "momentum", "elastic distortions"):
         config = Config(**{"hidden": hidden, "batch_size": batch_size, "phi": "relu,sigmoid", **EPOCHS[name]})
         yield _members(f"members: {name}", config, examples, mesh)
-    for of, view in (("", {}), (" of edges", {"edges": True}), (" of directions", {"directions": True})):
-        config = Config(phi="relu,sigmoid", **view)
+    plain = Config(phi="relu,sigmoid")
+    views = {"": plain, " of edges": replace(plain, edges=True), " of directions": replace(plain, directions=True)}
+    for of, config in views.items():
         arguments = params, *_on(mesh, (_u8(examples, D), _u8(examples)))
         static = {"phi": config.activation, "view": config.view, "size": SIZE}
         yield Program(f"evaluation{of}", evaluate, arguments, static)
