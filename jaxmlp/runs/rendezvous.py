@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 HELLO = 5.0  # seconds in which who connects must say who it is
-FAREWELL = 3.0  # seconds in which the others are told why all must end
+FAREWELL = 5.0  # seconds in which the others are told why all must end
 PAUSE = 0.1  # seconds between two attempts to connect
 LONGEST = 1 << 20  # bytes of a message
 HTTP2 = b"\x04\0\0\0\0\0"  # what JAX's coordinator says first, after three bytes: settings, in a frame of HTTP/2
