@@ -5,6 +5,7 @@ python -m jaxmlp.sweep --learning_rate=0.1,0.3 --hidden=100,300 --seed=0:5
 python -m jaxmlp.sweep --run_dir=SWEEP               goes on with a sweep, with its own flags
 
 Values are divided by commas, those of --phi by slashes: relu,sigmoid/tanh. 0:25 are the integers from 0 to 24.
+Combinations that cannot be, as of --optimizer=sgd,adam --momentum=0,0.9, are left out, in one line that says why.
 """
 
 from dataclasses import asdict
@@ -32,13 +33,14 @@ def set_up() -> None:
 def main() -> None:
     if CACHE_DIR.value:
         environment.keep_compiled(CACHE_DIR.value)
-    varying, members = FLAGS.read_grid()
+    grid = FLAGS.read_grid()
     data_dir = DATA_DIR.value
 
     def flags_of(config: Config) -> str:
         return as_lines({"data_dir": data_dir, "devices": 1, **asdict(config)})
 
-    told = sweeper.Told(varying, members, data_dir, FLAGS.flagfile("data_dir", "devices"), flags_of)
+    flags = FLAGS.flagfile("data_dir", "devices")
+    told = sweeper.Told(grid.varying, grid.members, data_dir, flags, flags_of, grid.left_out)
     recipe = "sweep" if FLAGS.recipe == "train" else f"sweep-{FLAGS.recipe}"
     stopping.heed_signals(lambda stop: sweeper.sweep(told, RUN_DIR.value, stop, recipe, DEVICES.value))
 

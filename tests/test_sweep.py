@@ -98,7 +98,8 @@ def test_predict_and_explore_take_a_member_and_say_what_a_sweep_is(call, folder)
     ("arguments", "code", "line"),
     [
         (["--seed=0:0"], 1, "--seed: expected 1 to 10000 values, got 0 in '0:0'"),
-        (["--hidden=30,0"], 1, "--hidden: expected an integer from 1 to 100000, got 0"),
+        (["--hidden=30,0"], 1, "--hidden: expected an integer from 1 to 100000, got '0' in '30,0'"),
+        (["--optimizer=adam", "--momentum=0.5,0.9"], 1, "--momentum: expected 0.0 with the optimizer adam, got 0.5"),
         (["--seed=0,1", "some"], 1, "expected flags (--name=value) only, got 'some'"),
         (["--devices=2"], 1, "--devices: expected at most 1, which is all there are, got 2"),
         (["--data_dir=nowhere"], 2, "{here}/nowhere: expected a folder of four IDX files, got No such file"),

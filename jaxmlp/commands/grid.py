@@ -1,11 +1,11 @@
 """Flags that take lists, as in --learning_rate=0.1,0.3 --seed=0:25, and the networks that they ask for.
 
 Values are divided by commas, those of --phi, which may hold a comma, by slashes: --phi=relu,sigmoid/tanh. Of
-integers 0:25 is a range, without its end.
+integers 0:25 is a range, without its end. A combination of values that do not go together is left out.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field
 from itertools import product
 from math import prod
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from absl import flags as absl_flags
 
-from jaxmlp.training.config import Config
+from jaxmlp.training.config import Config, ConfigError
 
 MOST = 10_000  # networks
 
@@ -44,13 +44,15 @@ class Grid(NamedTuple):
 
     varying: tuple[str, ...]
     members: dict[str, Config]
+    left_out: dict[str, str]  # why some combinations are none of them, by their names
 
 
 class ListParser(absl_flags.ArgumentParser[Values]):
     """For absl: the values of a field of Config."""
 
     def __init__(self, field: "Field[Any]") -> None:
-        self.name, self.kind, self.expected = field.name, field.type, field.metadata["expected"]
+        self.name, self.kind = field.name, field.type
+        self.expected, self.valid = field.metadata["expected"], field.metadata["valid"]
 
     def parse(self, argument: Any) -> Values:
         """Raises GridError."""
@@ -63,12 +65,17 @@ class ListParser(absl_flags.ArgumentParser[Values]):
 
     def _part(self, part: str, text: str) -> Any:
         try:
+            values: Sequence[Any]
             if self.kind is int and (ends := re.fullmatch(r"(-?\d+):(-?\d+)", part)):
-                values = range(int(ends[1]), int(ends[2]))
-                if not 1 <= len(values) <= MOST:
-                    raise GridError(f"--{self.name}: expected 1 to {MOST} values, got {len(values)} in {text!r}")
-                return values
-            return [_PARSERS[self.kind](part)]
+                first, end = int(ends[1]), int(ends[2])
+                if not 1 <= end - first <= MOST:
+                    raise GridError(f"--{self.name}: expected 1 to {MOST} values, got {end - first} in {text!r}")
+                values = range(first, end)
+            else:
+                values = [_PARSERS[self.kind](part)]
+            if not all(map(self.valid, values)):
+                raise ValueError(part)
+            return values
         except GridError:
             raise
         except ValueError as error:
@@ -77,14 +84,24 @@ class ListParser(absl_flags.ArgumentParser[Values]):
 
 
 def grid(values: Mapping[str, Values]) -> Grid:
-    """The networks of these values of the fields of Config. Raises GridError, ConfigError."""
+    """The networks of these values of the fields of Config. Raises GridError, and ConfigError if none can be."""
     count = prod(map(len, values.values()))
     if count > MOST:
         raise GridError(f"expected flags that ask for at most {MOST} networks, got {count}")
     varying = tuple(name for name, of_flag in values.items() if len(of_flag) > 1)
-    configs = (Config(**dict(zip(values, chosen, strict=True))) for chosen in product(*values.values()))
-    return Grid(varying, {_name(config, varying or ("seed",)): config for config in configs})
+    members: dict[str, Config] = {}
+    errors: dict[str, ConfigError] = {}
+    for chosen in product(*values.values()):
+        options = dict(zip(values, chosen, strict=True))
+        name = _name(options, varying or ("seed",))
+        try:
+            members[name] = Config(**options)
+        except ConfigError as error:  # each value is right by itself
+            errors[name] = error
+    if not members:
+        raise next(iter(errors.values()))
+    return Grid(varying, members, {name: str(error) for name, error in errors.items()})
 
 
-def _name(config: Config, options: tuple[str, ...]) -> str:
-    return "-".join(f"{option}={getattr(config, option)}" for option in options)
+def _name(options: Mapping[str, Any], varying: tuple[str, ...]) -> str:
+    return "-".join(f"{option}={options[option]}" for option in varying)

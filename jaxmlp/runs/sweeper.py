@@ -24,6 +24,9 @@ from jaxmlp.training.loop import Diverged
 from jaxmlp.training.members import Group, Member, Step
 
 
+MOST_REASONS = 3  # that are told why combinations are left out
+
+
 class Told(NamedTuple):
     """What a sweep is told."""
 
@@ -32,6 +35,7 @@ class Told(NamedTuple):
     data_dir: Path | None
     flags: str  # the text of its flags.txt
     flags_of: Callable[[Config], str]  # that of a member's
+    left_out: Mapping[str, str] = {}  # why some combinations of options are no members, by their names
 
 
 def sweep(
@@ -101,7 +105,10 @@ class _Sweep:
         differ = f", which differ in {', '.join(self.told.varying)}" if self.told.varying else ""
         done = f", {len(self.results)} of them done" if self.results else ""
         print(lines.on_devices(mesh))
-        print(f"{_networks(len(self.told.members))}{differ}{done}\nsweep: {self.folder}", flush=True)
+        print(f"{_networks(len(self.told.members))}{differ}{done}")
+        if self.told.left_out:
+            print(_left_out(self.told))
+        print(f"sweep: {self.folder}", flush=True)
         self.stop.how_to_go_on = f"--run_dir={self.folder} goes on from the last epochs that were saved"
 
     def groups(self) -> list[dict[str, Config]]:
@@ -206,6 +213,16 @@ class _Writing(NamedTuple):
 
 def _networks(n: int) -> str:
     return f"{n:,} network{'s' if n > 1 else ''}"
+
+
+def _left_out(told: Told) -> str:
+    left_out = told.left_out
+    reasons = list(dict.fromkeys(left_out.values()))
+    more = f"; and {len(reasons) - MOST_REASONS} reasons more" if len(reasons) > MOST_REASONS else ""
+    return (
+        f"{len(left_out):,} of {len(left_out) + len(told.members):,} combinations cannot be, and are left out: "
+        f"{'; '.join(reasons[:MOST_REASONS])}{more}"
+    )
 
 
 def _program_line(config: Config, dataset: Dataset, n: int, program: Group) -> str:

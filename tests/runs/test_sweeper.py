@@ -213,6 +213,17 @@ def test_a_wrong_option_leaves_no_folder(few_digits, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_left_out_is_told_in_one_line(few_digits, tmp_path, capsys):
+    reasons = {f"seed={seed}": f"momentum: no {seed % 5}" for seed in range(20)}
+    members = {"seed=20": replace(BASE, epochs=0)}
+    told = sweeper.Told(("seed",), members, few_digits, "", lambda config: "", reasons)
+    sweeper.sweep(told, tmp_path / "run", StopRequest())
+    assert (
+        "\n20 of 21 combinations cannot be, and are left out: "
+        "momentum: no 0; momentum: no 1; momentum: no 2; and 2 reasons more\nsweep: "
+    ) in capsys.readouterr().out
+
+
 def test_a_second_writer_is_refused_of_the_sweep_and_of_a_member(copy, few_digits):
     with sweep_directory.opened(copy), pytest.raises(RunError, match="only writer"):
         sweep(copy, few_digits)
