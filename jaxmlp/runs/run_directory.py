@@ -84,6 +84,15 @@ def history(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[Metrics, ...]
         raise CheckpointError(f"{path}: expected the history of its epochs, got {error!r}") from error
 
 
+def newest_history(path: Path) -> tuple[Metrics, ...]:
+    """The record of every epoch up to the newest whole checkpoint of the run directory; none before the first.
+
+    Raises CheckpointError.
+    """
+    found = newest_usable(path, checkpoint.load)
+    return history(*found) if found else ()
+
+
 def best(history: Sequence[Metrics]) -> Metrics:
     """The epoch of the fewest validation errors; of equal ones that of the smallest loss."""
     return min(history, key=lambda metrics: (metrics.validation_errors, metrics.validation_loss))
@@ -108,7 +117,8 @@ def newest_usable(path: Path, read: Callable[[Path], T]) -> tuple[Path, T] | Non
         try:
             return candidate, read(candidate)
         except CheckpointError as error:
-            warnings.warn(f"{error}; trying the one before it", RunWarning, stacklevel=2)
+            # Told of once, however often it is read: Python knows a warning by its text and this line.
+            warnings.warn(f"{error}; trying the one before it", RunWarning, stacklevel=1)
     if paths:
         raise CheckpointError(f"{path}: expected a checkpoint that can be used, got {len(paths)} that cannot")
     return None

@@ -20,6 +20,7 @@ from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics
 
 RUN = "run"  # the column of the folders
+DONE = "done"
 
 
 class Result(NamedTuple):
@@ -30,7 +31,7 @@ class Result(NamedTuple):
     validation_loss: float | None = None
     test_errors: int | None = None
     seconds: float | None = None  # of training, others beside it
-    end: str = ""  # done, or how it diverged
+    end: str = ""  # DONE, or how it diverged
 
 
 WAITING = Result()
@@ -65,12 +66,13 @@ def is_sweep(path: Path) -> bool:
     return (path / SWEEP).is_file()
 
 
-def names(path: Path) -> list[str]:
-    """The names of the networks in the sweep's table, of none before there is one. Raises RunError."""
+def ends(path: Path) -> dict[str, str]:
+    """How each network in the sweep's table has ended, by name; none before there is a table. Raises RunError."""
     if not is_sweep(path):
-        return []
+        return {}
     try:
-        return [row[RUN] for row in csv.DictReader(io.StringIO(files.read(path / SWEEP).decode()))]
+        rows = csv.DictReader(io.StringIO(files.read(path / SWEEP).decode()))
+        return {row[RUN]: row["end"] for row in rows}
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(f"{path / SWEEP}: expected a table of networks, got {error!r}") from error
 
@@ -82,13 +84,14 @@ def run_dirs(path: Path) -> list[Path]:
     """
     if not is_sweep(path):
         return [path]
-    members = [path / name for name in names(path)]
-    done = [member for member in members if (member / TEST).exists()]
+    table = ends(path)
+    done = [path / name for name in table if (path / name / TEST).exists()]
     if not done:
-        raise RunError(f"{path}: expected a sweep with a network that is done, got {len(members)} that are not")
-    if len(done) < len(members):
-        text = f"{path}: {len(members) - len(done)} of {len(members)} networks are not done, and are left out"
-        warnings.warn(text, RunWarning, stacklevel=2)
+        raise RunError(f"{path}: expected a sweep with a network that is done, got {len(table)} that are not")
+    if left := [end for name, end in table.items() if path / name not in done]:
+        diverged = sum(map(bool, left))
+        told = [f"{n} {what}" for n, what in ((diverged, "diverged"), (len(left) - diverged, "not done")) if n]
+        warnings.warn(f"{path}: of {len(table)} networks, {', '.join(told)}: left out", RunWarning, stacklevel=2)
     return done
 
 

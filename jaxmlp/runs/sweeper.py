@@ -14,16 +14,18 @@ from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.view import View
 from jaxmlp.runs import environment, files, lines, run_directory, run_writer, sweep_directory
-from jaxmlp.runs.run_directory import FLAGS, RunWarning
+from jaxmlp.runs.checkpoint import CheckpointError
+from jaxmlp.runs.run_directory import FLAGS, RunError, RunWarning
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
-from jaxmlp.runs.sweep_directory import Result
+from jaxmlp.runs.sweep_directory import DONE, Result
 from jaxmlp.training import devices, loop, members
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.loop import Diverged
 from jaxmlp.training.members import Group, Member, Step
 
-
+NOT_TRAINED = "not trained"
+FAILED = Result(end=NOT_TRAINED)
 MOST_REASONS = 3  # that are told why combinations are left out
 
 
@@ -44,10 +46,10 @@ def sweep(
     """Train the networks, side by side where one program can, and save each to a folder of its own in `run_dir`.
 
     A sweep that exists is gone on with; without `run_dir` it is a new runs/<time>-<recipe>. The networks are spread
-    over `device_count` devices, for 0 over all. One that diverges is told of and stops no other. Prints a line for
-    each network that ends, on a terminal also a progress bar, and at the end the table. Raises DataError,
-    ConfigError, RunError, FileError, CheckpointError, Diverged if every network did, and Stopped once `stop` is
-    asked for.
+    over `device_count` devices, for 0 over all. One that diverges, or that cannot be trained because its checkpoints
+    are damaged or another process trains it, is told of and stops no other. Prints a line for each network that ends,
+    on a terminal also a progress bar, and at the end the table. Raises DataError, ConfigError, RunError, also if some
+    could not be trained, FileError, Diverged if every network did, and Stopped once `stop` is asked for.
     """
     loaded = {
         all_images: datasets.load(told.data_dir, all_images)
@@ -66,22 +68,23 @@ def sweep(
             for group in under_way.groups():
                 under_way.train(group, devices.members_mesh(device_count, len(group)), bar)
         print(under_way.report(), flush=True)
-        if all(result.test_errors is None for result in under_way.results.values()):
-            raise Diverged(f"{run_dir}: every network diverged; begin anew at a lower rate")
+        under_way.check()
 
 
 class _Sweep:
-    """A sweep as far as it has come: the results of the members that have ended, by name."""
+    """A sweep as far as it has come, by the names of its members."""
 
     def __init__(self, told: Told, folder: Path, stop: StopRequest, loaded: Mapping[bool, Dataset]) -> None:
         self.told, self.folder, self.stop, self.loaded = told, folder, stop, loaded
-        self.results: dict[str, Result] = {}
+        self.results: dict[str, Result] = {}  # of those that have ended
+        self.failed: dict[str, str] = {}  # why a member cannot be trained
         self._last: tuple[tuple[bool, View], Dataset] | None = None
 
     @property
     def left(self) -> dict[str, Config]:
-        """The members that have not ended."""
-        return {name: config for name, config in self.told.members.items() if name not in self.results}
+        """The members that are to be trained."""
+        ended = self.results.keys() | self.failed.keys()
+        return {name: config for name, config in self.told.members.items() if name not in ended}
 
     @property
     def epochs_left(self) -> int:
@@ -90,26 +93,46 @@ class _Sweep:
     def begin(self, mesh: Mesh) -> None:
         """Look what is there, and say what there is to do.
 
-        Raises ConfigError, RunError, CheckpointError, FileError.
+        Raises ConfigError, RunError, FileError.
         """
+        ends = sweep_directory.ends(self.folder)
         for name, config in self.told.members.items():
             writer = RunWriter(self.folder / name)
-            if writer.check(config, self._dataset(config).sha256) and (test := writer.tested(config)):
-                history = run_directory.history(*run_directory.newest(writer.path)) if test["epoch"] else ()
-                self.results[name] = sweep_directory.result(history, test["errors"], "done")
-        if dropped := [name for name in sweep_directory.names(self.folder) if name not in self.told.members]:
+            if writer.check(config, self._dataset(config).sha256):
+                self._look(name, config, writer, ends.get(name, ""))
+        if dropped := [name for name in ends if name not in self.told.members]:
             text = f"{self.folder}: {', '.join(dropped)} stay, but are no longer in its table"
             warnings.warn(text, RunWarning, stacklevel=1)
         files.replace(self.folder / FLAGS, self.told.flags.encode())
         self._save()
         differ = f", which differ in {', '.join(self.told.varying)}" if self.told.varying else ""
-        done = f", {len(self.results)} of them done" if self.results else ""
+        diverged = sum(result.end != DONE for result in self.results.values())
+        done = f", {len(self.results) - diverged} of them done" if self.results else ""
+        done += f", {diverged} diverged" if diverged else ""
         print(lines.on_devices(mesh))
         print(f"{_networks(len(self.told.members))}{differ}{done}")
         if self.told.left_out:
             print(_left_out(self.told))
         print(f"sweep: {self.folder}", flush=True)
+        for name in self.failed:
+            print(self._not_trained(name), flush=True)
         self.stop.how_to_go_on = f"--run_dir={self.folder} goes on from the last epochs that were saved"
+
+    def _look(self, name: str, config: Config, writer: RunWriter, end: str) -> None:
+        """How a member that was begun has ended, if it has: by its folder, or if it diverged by the table's `end`."""
+        try:
+            history = run_directory.newest_history(writer.path)
+        except CheckpointError as error:
+            self.failed[name] = str(error)
+            return
+        test = writer.tested(config)
+        if test and test["epoch"] == len(history):  # else its last checkpoint is damaged
+            self.results[name] = sweep_directory.result(history, test["errors"], DONE)
+        elif end not in ("", DONE):
+            self.results[name] = sweep_directory.result(history, None, end)
+
+    def _not_trained(self, name: str) -> str:
+        return f"{name}: {NOT_TRAINED}: {self.failed[name]}"
 
     def groups(self) -> list[dict[str, Config]]:
         """The members that are left, those together that one program trains."""
@@ -133,7 +156,13 @@ class _Sweep:
             def waiting() -> Iterator[Member]:
                 for name, config in group.items():
                     held = all_of_them.enter_context(ExitStack())
-                    writer = held.enter_context(run_writer.opened(self.folder / name))
+                    try:
+                        writer = held.enter_context(run_writer.opened(self.folder / name))
+                    except RunError as error:  # another process trains it
+                        self.failed[name] = str(error)
+                        bar.total -= config.epochs
+                        lines.write(bar, self._not_trained(name))
+                        continue
                     writer.claim(config, dataset.sha256, environment_now, self.told.flags_of(config))
                     first = program.first(config)
                     saved = writer.resume(first) or Saved(first, ())
@@ -160,7 +189,7 @@ class _Sweep:
         config, _, history = step.member
         if step.test_errors is not None:
             writing.writer.save_test(len(history), step.test_errors, len(self._dataset(config).test.labels))
-        end = str(step.diverged).partition(":")[0] if step.diverged else "done"
+        end = str(step.diverged).partition(":")[0] if step.diverged else DONE
         result = sweep_directory.result(history, step.test_errors, end)
         self.results[writing.name] = result
         self._save()
@@ -183,17 +212,27 @@ class _Sweep:
             self._last = wanted, self._dataset(config).map_images(config.prepare)
         return self._last[1]
 
+    def check(self) -> None:
+        """Raise RunError if some members could not be trained, Diverged if all of them diverged."""
+        if self.failed:
+            first, *others = self.failed.values()
+            got = f"{len(others) + 1} of {len(self.told.members)} that could not be: {first}"
+            more = f"; and {len(others)} more" if others else ""
+            raise RunError(f"{self.folder}: expected to train every network, got {got}{more}")
+        if all(result.end != DONE for result in self.results.values()):
+            raise Diverged(f"{self.folder}: every network diverged; begin anew at a lower rate")
+
     def report(self) -> str:
         """The table of all members, and the best of them by validation as a command that repeats it."""
         told, results = self.told, self.results
         heads = [*(told.varying or ("seed",)), "epochs", "validation errors", "loss", "test errors", "time"]
-        rows = [_cells(told, config, results[name]) for name, config in told.members.items()]
+        rows = [_cells(told, config, results.get(name, FAILED)) for name, config in told.members.items()]
         text = "\n" + _table(heads, rows)
         # After training on the validation images too, their errors choose nothing.
         scored = [
             (result.validation_errors, result.validation_loss, name)
             for name, result in results.items()
-            if result.end == "done" and result.epochs and not told.members[name].train_on_all
+            if result.end == DONE and result.epochs and not told.members[name].train_on_all
         ]
         if scored:
             *_, best = min(scored)
@@ -234,7 +273,7 @@ def _program_line(config: Config, dataset: Dataset, n: int, program: Group) -> s
 
 
 def _in_words(result: Result) -> str:
-    if result.end != "done":
+    if result.end != DONE:
         return result.end
     if result.validation_loss is None:
         return f"no epochs, {result.test_errors:,} test errors"
@@ -248,9 +287,10 @@ def _cells(told: Told, config: Config, result: Result) -> list[str]:
     options = [str(getattr(config, option)) for option in told.varying or ("seed",)]
     loss = "" if result.validation_loss is None else f"{result.validation_loss:.5f}"
     errors = ["" if n is None else f"{n:,}" for n in (result.validation_errors, result.test_errors)]
-    seconds = f"{result.seconds:.1f} s"
-    cells = [*options, str(result.epochs), errors[0], loss, errors[1], seconds]
-    return cells if result.end == "done" else [*cells[:-2], result.end, seconds]
+    epochs = "" if result.epochs is None else str(result.epochs)
+    seconds = "" if result.seconds is None else f"{result.seconds:.1f} s"
+    cells = [*options, epochs, errors[0], loss, errors[1], seconds]
+    return cells if result.end == DONE else [*cells[:-2], result.end, seconds]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import warnings
@@ -164,18 +165,62 @@ def test_more_networks_and_more_epochs_may_be_asked_for(copy, few_digits):
     assert [row["epochs"] for row in table(copy)] == ["2", "2", "2"]
 
 
-def test_one_that_diverges_is_told_of_and_stops_no_other(few_digits, tmp_path, capsys):
+def test_one_that_diverges_is_told_of_and_stops_no_other(few_digits, tmp_path, capsys, monkeypatch):
     rates = {f"learning_rate={rate}": replace(BASE, phi="identity", learning_rate=rate) for rate in (1e6, 0.01)}
     sweep(tmp_path / "run", few_digits, rates, ("learning_rate",))
     assert "1/2  learning_rate=1000000.0: diverged in epoch 1\n" in capsys.readouterr().out
     assert [row["end"] for row in table(tmp_path / "run")] == ["diverged in epoch 1", "done"]
-    with pytest.warns(RunWarning, match="1 of 2 networks are not done, and are left out"):
+    with pytest.warns(RunWarning, match=r"run: of 2 networks, 1 diverged: left out$"):
         assert sweep_directory.run_dirs(tmp_path / "run") == [tmp_path / "run" / "learning_rate=0.01"]
+    with monkeypatch.context() as patched:  # it has ended so
+        patched.setattr(sweeper.members, "prepare", lambda *arguments: pytest.fail("it was compiled"))
+        sweep(tmp_path / "run", few_digits, rates, ("learning_rate",))
+    assert "2 networks, which differ in learning_rate, 1 of them done, 1 diverged\n" in capsys.readouterr().out
+    assert [row["end"] for row in table(tmp_path / "run")] == ["diverged in epoch 1", "done"]
+    shutil.rmtree(tmp_path / "run" / "learning_rate=1000000.0")
+    sweep(tmp_path / "run", few_digits, rates, ("learning_rate",))
+    assert "learning_rate=1000000.0: diverged in epoch 1\n" in capsys.readouterr().out
     del rates["learning_rate=0.01"]
     with pytest.raises(Diverged, match="every network diverged"):
         sweep(tmp_path / "none", few_digits, rates, ())
     with pytest.raises(RunError, match="expected a sweep with a network that is done, got 1 that are not"):
         sweep_directory.run_dirs(tmp_path / "none")
+
+
+def test_one_that_another_process_trains_stops_no_other(whole, copy, few_digits, capsys):
+    for name in ("hidden=5-seed=0", "hidden=6-seed=1"):
+        (copy / name / "test.json").unlink()
+    held = f"{copy}/hidden=5-seed=0: expected to be its only writer, got a run in progress"
+    with run_writer.opened(copy / "hidden=5-seed=0"), pytest.raises(RunError) as caught:
+        sweep(copy, few_digits)
+    assert str(caught.value) == f"{copy}: expected to train every network, got 1 of 4 that could not be: {held}"
+    out = capsys.readouterr().out
+    assert f"\nhidden=5-seed=0: not trained: {held}\n" in out
+    assert re.search(r"\n +5 +0 + not trained *\n", out)
+    assert [row["end"] for row in table(copy)] == ["done", "done", "", "done"]
+    sweep(copy, few_digits)
+    assert_same(copy, whole)
+
+
+def test_one_whose_checkpoints_are_all_damaged_stops_no_other(copy, few_digits):
+    for name in ("hidden=5-seed=0", "hidden=5-seed=1", "hidden=6-seed=1"):
+        (copy / name / "test.json").unlink()
+    for name in ("hidden=5-seed=0", "hidden=6-seed=0"):
+        for path in (copy / name).glob("*.npz"):
+            path.write_bytes(b"torn")
+    with (
+        pytest.warns(RunWarning, match="trying the one before it"),
+        pytest.raises(RunError, match=r"got 2 of 4 that could not be: .*0: expected a checkpoint .*; and 1 more$"),
+    ):
+        sweep(copy, few_digits)
+    assert [row["end"] for row in table(copy)] == ["", "done", "", "done"]
+
+
+def test_one_whose_last_checkpoint_is_torn_is_trained_to_its_end_again(whole, copy, few_digits):
+    (copy / "hidden=5-seed=0" / "checkpoint-000003.npz").write_bytes(b"torn")
+    with pytest.warns(RunWarning, match="trying the one before it"):
+        sweep(copy, few_digits)
+    assert_same(copy, whole)
 
 
 def test_another_flag_or_other_data_are_refused_before_anything_is_written(copy, few_digits):
@@ -224,14 +269,8 @@ def test_what_is_left_out_is_told_in_one_line(few_digits, tmp_path, capsys):
     ) in capsys.readouterr().out
 
 
-def test_a_second_writer_is_refused_of_the_sweep_and_of_a_member(copy, few_digits):
+def test_a_second_writer_of_the_sweep_is_refused(copy, few_digits):
     with sweep_directory.opened(copy), pytest.raises(RunError, match="only writer"):
-        sweep(copy, few_digits)
-    (copy / "hidden=5-seed=0" / "test.json").unlink()
-    with (
-        run_writer.opened(copy / "hidden=5-seed=0"),
-        pytest.raises(RunError, match=r"5-seed=0: .*only writer"),
-    ):
         sweep(copy, few_digits)
 
 
