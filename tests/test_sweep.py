@@ -84,6 +84,22 @@ def test_report_takes_the_folder(call, folder, tmp_path):
     assert len(re.findall(r'<th scope="row">learning_rate=0\.[51]-seed=[012]</th>', page)) == 6
 
 
+def test_reports_of_several_sweeps_are_written_into_the_first_of_them(call, folder, tmp_path):
+    pytest.importorskip("matplotlib")
+    first, second = (shutil.copytree(folder[0], tmp_path / name) for name in ("first", "second"))
+    done = call("report", "--compare", first, second)
+    assert (done.stdout, done.stderr) == (f"{first / 'report' / 'comparison.html'}\n", "")
+    page = (first / "report" / "comparison.html").read_text()
+    assert "<h1>Runs first, second</h1>" in page
+    assert len(re.findall(rf'<th scope="row">{tmp_path}/(first|second)/learning_rate=', page)) == 12
+    assert not list(tmp_path.glob("*/*/report"))
+
+
+def test_train_says_what_the_folder_of_a_sweep_is(call, folder):
+    done = call("train", f"--run_dir={folder[0]}")
+    assert_one_line(done, 2, f"error: {folder[0]}: expected the directory of one run, got that of a sweep of them")
+
+
 @pytest.mark.slow
 def test_predict_and_explore_take_a_member_and_say_what_a_sweep_is(call, folder):
     path, _ = folder

@@ -18,6 +18,7 @@ from absl import flags as absl_flags
 from jaxmlp.commands import grid
 from jaxmlp.commands.grid import Grid, GridError, ListParser, Values
 from jaxmlp.inputs.view import View
+from jaxmlp.runs import run_directory
 from jaxmlp.runs.run_directory import FLAGS
 from jaxmlp.training.config import Config
 
@@ -71,6 +72,7 @@ class Flags:
         self._paths: dict[str, PathFlag] = {}
         self._files: Files = {}
         self._given: frozenset[str] = frozenset()
+        self._of_one_run = False  # whether flags.txt in the folder of a sweep is none of its own
         self.recipe = "train"  # the name of the recipe or flagfile that was given
 
     def path(self, name: str, help: str, empty: bool = False, absolute: bool = False) -> PathFlag:
@@ -103,6 +105,7 @@ class Flags:
 
         With `lists` each takes several values: see `read_grid`.
         """
+        self._of_one_run = not lists
         self._define(absl_flags.DEFINE_string, "recipe", None, "the flags of a recipe", " or ".join(recipes()))
         self._describe("flagfile", "flags from a file, one a line", "a path", "run")
         for group, f in _grouped():
@@ -153,7 +156,7 @@ class Flags:
         """Set the flags from the arguments, and return those that are no flags, without the run directory.
 
         With a --run_dir that holds flags already, these come first, and those of the command line after them.
-        Raises FlagError.
+        Raises FlagError, and RunError if that is the folder of a sweep where one run is asked for.
         """
         arguments = [_with_recipe(argument) for argument in _joined(arguments)]
         self._files = _read_flagfiles(arguments)
@@ -168,6 +171,8 @@ class Flags:
             arguments = [f"--run_dir={run_dir}", *arguments]
             self._parse(arguments)
         run_dir = self._value("run_dir")
+        if run_dir and self._of_one_run:
+            run_directory.check_is_one(Path(run_dir))
         if run_dir and os.path.exists(recorded := Path(run_dir, FLAGS)):  # False for a name too long
             # A command that only looks at a run lacks most of these flags.
             undefined = ",".join([*TOLD, *(f.name for f in fields(Config))])

@@ -7,6 +7,7 @@ integers 0:25 is a range, without its end. A combination of values that do not g
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field
+from hashlib import sha256
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from absl import flags as absl_flags
 from jaxmlp.training.config import Config, ConfigError
 
 MOST = 10_000  # networks
+LONGEST = 255  # characters of a network's name, which is that of a folder
 
 _SEPARATORS = {"phi": "/"}
 _PARSERS: dict[Any, Callable[[str], Any]] = {
@@ -104,4 +106,9 @@ def grid(values: Mapping[str, Values]) -> Grid:
 
 
 def _name(options: Mapping[str, Any], varying: tuple[str, ...]) -> str:
-    return "-".join(f"{option}={options[option]}" for option in varying)
+    """One that is too long for a folder ends with a hash of what is cut off."""
+    name = "-".join(f"{option}={options[option]}" for option in varying)
+    if len(name) <= LONGEST:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: LONGEST - len(digest) - 1]}-{digest}"

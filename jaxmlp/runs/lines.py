@@ -27,6 +27,15 @@ def data(dataset: Dataset, view: View, train_on_all: bool) -> str:
     )
 
 
+def counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def loss(value: float) -> str:
+    """In five decimals, or as a power of ten if it is a number that no network should have."""
+    return f"{value:.5f}" if abs(value) < 1000 else f"{value:.3e}"
+
+
 def write(bar: Any, line: str) -> None:
     """A line on standard output that does not tear the bar of tqdm."""
     with bar.external_write_mode(file=sys.stdout):

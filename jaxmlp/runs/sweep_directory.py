@@ -113,6 +113,8 @@ def _check_ours(path: Path) -> None:
     names, begun = locking.found_in(path)
     if run_directory.CONFIG in names:
         raise RunError(f"{path}: expected the folder of a sweep, got that of a run")
+    if SWEEP in names and FLAGS not in names:
+        raise RunError(f"{path / FLAGS}: expected the flags of the sweep, one a line, got no such file")
     ours = {LOCK, LOCK + OWNER, FLAGS, FLAGS + files.TEMPORARY, SWEEP + files.TEMPORARY} if begun else set()
     foreign = sorted(names - ours)
     if foreign and SWEEP not in names:

@@ -110,7 +110,7 @@ class _Sweep:
         done = f", {len(self.results) - diverged} of them done" if self.results else ""
         done += f", {diverged} diverged" if diverged else ""
         print(lines.on_devices(mesh))
-        print(f"{_networks(len(self.told.members))}{differ}{done}")
+        print(f"{lines.counted(len(self.told.members), 'network')}{differ}{done}")
         if self.told.left_out:
             print(_left_out(self.told))
         print(f"sweep: {self.folder}", flush=True)
@@ -228,12 +228,13 @@ class _Sweep:
         heads = [*(told.varying or ("seed",)), "epochs", "validation errors", "loss", "test errors", "time"]
         rows = [_cells(told, config, results.get(name, FAILED)) for name, config in told.members.items()]
         text = "\n" + _table(heads, rows)
-        # After training on the validation images too, their errors choose nothing.
         scored = [
             (result.validation_errors, result.validation_loss, name)
             for name, result in results.items()
             if result.end == DONE and result.epochs and not told.members[name].train_on_all
         ]
+        if any(config.train_on_all for config in told.members.values()):
+            text += "\n\nwith --train_on_all the validation images are trained on too, and say nothing of which is best"
         if scored:
             *_, best = min(scored)
             where = [shlex.quote(f"--data_dir={told.data_dir}")] if told.data_dir else []
@@ -250,10 +251,6 @@ class _Writing(NamedTuple):
     held: ExitStack  # its lock
 
 
-def _networks(n: int) -> str:
-    return f"{n:,} network{'s' if n > 1 else ''}"
-
-
 def _left_out(told: Told) -> str:
     left_out = told.left_out
     reasons = list(dict.fromkeys(left_out.values()))
@@ -267,7 +264,7 @@ def _left_out(told: Told) -> str:
 def _program_line(config: Config, dataset: Dataset, n: int, program: Group) -> str:
     pixels = dataset.train.images[0].size
     return (
-        f"{_networks(n)} {pixels}-{config.hidden}-{dataset.classes}, {config.phi}, "
+        f"{lines.counted(n, 'network')} {pixels}-{config.hidden}-{dataset.classes}, {config.phi}, "
         f"{min(n, program.slots)} at once; compiled in {program.compile_seconds:.1f} s"
     )
 
@@ -276,16 +273,21 @@ def _in_words(result: Result) -> str:
     if result.end != DONE:
         return result.end
     if result.validation_loss is None:
-        return f"no epochs, {result.test_errors:,} test errors"
-    return (
-        f"{result.epochs} epochs, {result.validation_errors:,} validation errors, "
-        f"loss {result.validation_loss:.5f}, {result.test_errors:,} test errors, {result.seconds:.1f} s"
+        return f"no epochs, {lines.counted(result.test_errors or 0, 'test error')}"
+    return ", ".join(
+        [
+            lines.counted(result.epochs or 0, "epoch"),
+            lines.counted(result.validation_errors or 0, "validation error"),
+            f"loss {lines.loss(result.validation_loss)}",
+            lines.counted(result.test_errors or 0, "test error"),
+            f"{result.seconds:.1f} s",
+        ]
     )
 
 
 def _cells(told: Told, config: Config, result: Result) -> list[str]:
     options = [str(getattr(config, option)) for option in told.varying or ("seed",)]
-    loss = "" if result.validation_loss is None else f"{result.validation_loss:.5f}"
+    loss = "" if result.validation_loss is None else lines.loss(result.validation_loss)
     errors = ["" if n is None else f"{n:,}" for n in (result.validation_errors, result.test_errors)]
     epochs = "" if result.epochs is None else str(result.epochs)
     seconds = "" if result.seconds is None else f"{result.seconds:.1f} s"

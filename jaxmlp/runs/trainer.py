@@ -46,7 +46,8 @@ def train(
         print(f"{header}\nrun directory: {run_dir}", flush=True)
         examples = len(dataset.test.labels)
         if test := writer.tested(config):
-            print(f"all {test['epoch']} epochs are done\n{_test_line(test['errors'], examples)}", flush=True)
+            done = f"all {test['epoch']} epochs are" if test["epoch"] != 1 else "its epoch is"
+            print(f"{done} done\n{_test_line(test['errors'], examples)}", flush=True)
             return
         stop.how_to_go_on = f"--run_dir={run_dir} goes on from the last epoch that was saved"
         program = loop.prepare(config, dataset, mesh, writer.secret() if config.private else None)

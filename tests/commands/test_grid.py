@@ -104,6 +104,26 @@ def test_a_wrong_list_is_one_line(argument, message):
     assert str(caught.value) == message
 
 
+def test_a_wrong_list_in_a_flagfile_names_the_file(tmp_path):
+    file = tmp_path / "some.flags"
+    for line in ("--seed=0,x", "--hidden=30,0"):
+        file.write_text(f"{line}\n")
+        with pytest.raises(FlagError, match=rf"^{line.partition('=')[0]}: expected an integer .*, in {file}$"):
+            grid(f"--flagfile={file}")
+
+
+def test_a_name_is_that_of_a_folder_however_many_options_are_listed(tmp_path):
+    options = "learning_rate", "momentum", "weight_decay", "clip_norm", "input_dropout", "rotation", "shear", "shift"
+    members = grid(*(f"--{option}=0.1234567890123456,0.3333333333333333" for option in options), "--seed=0,1").members
+    assert len(members) == 2**9
+    for name in members:
+        (tmp_path / name).mkdir()
+    longest = max(members, key=len)
+    assert longest.startswith("learning_rate=0.1234567890123456-momentum=")
+    again = grid(*(f"--{option}=0.3333333333333333,0.1234567890123456" for option in options), "--seed=0:9").members
+    assert members.items() <= again.items()
+
+
 def test_too_many_networks_are_refused_before_they_are_made():
     with pytest.raises(FlagError, match=r"^expected flags that ask for at most 10000 networks, got 100000000$"):
         grid("--seed=0:10000", "--hidden=1:10001")

@@ -283,6 +283,13 @@ def test_a_folder_of_somebody_else_or_of_a_run_is_left_alone(tmp_path, few_digit
         sweep(trained_run, few_digits)
 
 
+def test_a_sweep_that_has_lost_its_flags_is_told_so(copy, few_digits):
+    (copy / "flags.txt").unlink()
+    message = f"^{copy}/flags.txt: expected the flags of the sweep, one a line, got no such file$"
+    with pytest.raises(RunError, match=message):
+        sweep(copy, few_digits)
+
+
 def test_a_sweep_is_no_run(copy, few_digits):
     with pytest.raises(RunError, match="expected a run directory or an empty one"):
         trainer.train(BASE, few_digits, copy, "", StopRequest())
@@ -300,8 +307,11 @@ def test_a_damaged_table_is_one_error(copy, content):
 def test_those_that_trained_on_the_validation_images_are_not_chosen_by_them(few_digits, tmp_path, capsys):
     sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, train_on_all=True, epochs=1)}, ())
     out = capsys.readouterr().out
-    assert "the validation images trained on too" in out
+    assert out.endswith(
+        "\nwith --train_on_all the validation images are trained on too, and say nothing of which is best\n"
+    )
     assert "best by validation" not in out
+    assert "1/1  seed=0: 1 epoch, " in out
 
 
 def test_no_epochs_are_a_test_alone(few_digits, tmp_path, capsys):
