@@ -11,6 +11,7 @@ Combinations that cannot be, as of --optimizer=sgd,adam --momentum=0,0.9, are le
 from dataclasses import asdict
 
 from jaxmlp import commands
+from jaxmlp.commands import target_epsilon
 from jaxmlp.commands.flags import as_lines
 from jaxmlp.runs import environment, stopping, sweeper
 from jaxmlp.training import devices
@@ -24,6 +25,12 @@ DEVICES = FLAGS.integer(
     "devices", "train on so many devices at once (0: on all; a CPU has one a core)", 0, 0, 100_000
 )
 FLAGS.config(lists=True)
+TARGET_EPSILON = FLAGS.positive(
+    "target_epsilon",
+    "the ε of a whole run, in place of noise_multiplier, which is then found",
+    "privacy",
+    lists=True,
+)
 
 
 def set_up() -> None:
@@ -33,13 +40,13 @@ def set_up() -> None:
 def main() -> None:
     if CACHE_DIR.value:
         environment.keep_compiled(CACHE_DIR.value)
-    grid = FLAGS.read_grid()
     data_dir = DATA_DIR.value
+    grid = target_epsilon.read_grid(FLAGS, TARGET_EPSILON.value, data_dir)
 
     def flags_of(config: Config) -> str:
         return as_lines({"data_dir": data_dir, "devices": 1, **asdict(config)})
 
-    flags = FLAGS.flagfile("data_dir", "devices")
+    flags = FLAGS.flagfile("data_dir", "devices", "target_epsilon")
     told = sweeper.Told(grid.varying, grid.members, data_dir, flags, flags_of, grid.left_out)
     recipe = "sweep" if FLAGS.recipe == "train" else f"sweep-{FLAGS.recipe}"
     stopping.heed_signals(lambda stop: sweeper.sweep(told, RUN_DIR.value, stop, recipe, DEVICES.value))

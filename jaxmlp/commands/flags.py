@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from jaxmlp.training.config import Config
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
-TOLD = ("data_dir", "devices")  # what flags.txt may say beside the flags of Config
+TOLD = ("data_dir", "devices", "target_epsilon")  # what flags.txt may say beside the flags of Config
 
 _DEFINE: dict[Any, Any] = {
     int: absl_flags.DEFINE_integer,
@@ -92,9 +93,12 @@ class Flags:
         define = partial(absl_flags.DEFINE_integer, lower_bound=low, upper_bound=high)
         return self._define(define, name, default, help, expected)
 
-    def positive(self, name: str, help: str, group: str) -> Any:
-        """A finite number > 0, None where it is not set."""
-        return self._define(absl_flags.DEFINE_float, name, None, help, "a finite number > 0", group=group)
+    def positive(self, name: str, help: str, group: str, lists: bool = False) -> Any:
+        """A finite number > 0, with `lists` several of them; None where it is not set."""
+        expected = "a finite number > 0"
+        parser = ListParser(name, float, expected, lambda v: isfinite(v) and v > 0)
+        define = partial(absl_flags.DEFINE, parser) if lists else absl_flags.DEFINE_float
+        return self._define(define, name, None, help, expected, group=group)
 
     def choice(self, name: str, help: str, choices: Sequence[str]) -> Any:
         """One of the choices, the first unless told otherwise."""
@@ -109,7 +113,8 @@ class Flags:
         self._define(absl_flags.DEFINE_string, "recipe", None, "the flags of a recipe", " or ".join(recipes()))
         self._describe("flagfile", "flags from a file, one a line", "a path", "run")
         for group, f in _grouped():
-            of_list = partial(absl_flags.DEFINE, ListParser(f), boolean=f.type is bool)
+            parser = ListParser(f.name, f.type, f.metadata["expected"], f.metadata["valid"])
+            of_list = partial(absl_flags.DEFINE, parser, boolean=f.type is bool)
             define = of_list if lists else _DEFINE[f.type]
             self._define(define, f.name, f.default, f.metadata["help"], f.metadata["expected"], group=group)
 
@@ -118,11 +123,16 @@ class Flags:
         values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
         return Config(**values)
 
-    def read_grid(self) -> Grid:
-        """The networks that flags of lists ask for. Raises FlagError, ConfigError."""
+    def read_grid(
+        self, more: Mapping[str, Values] | None = None, config_of: Callable[..., Config] = Config
+    ) -> Grid:
+        """The networks that flags of lists ask for, with `more` that `config_of` takes beside the fields of Config.
+
+        Raises FlagError, and what config_of raises if that is not a ConfigError of some of the networks.
+        """
         try:
             values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
-            return grid.grid(values)
+            return grid.grid({**(more or {}), **values}, config_of)
         except GridError as error:
             raise FlagError(str(error)) from error
 

@@ -6,7 +6,6 @@ integers 0:25 is a range, without its end. A combination of values that do not g
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field
 from hashlib import sha256
 from itertools import product
 from math import prod
@@ -50,11 +49,10 @@ class Grid(NamedTuple):
 
 
 class ListParser(absl_flags.ArgumentParser[Values]):
-    """For absl: the values of a field of Config."""
+    """For absl: the values of a flag of this kind, each of which must be `valid`."""
 
-    def __init__(self, field: "Field[Any]") -> None:
-        self.name, self.kind = field.name, field.type
-        self.expected, self.valid = field.metadata["expected"], field.metadata["valid"]
+    def __init__(self, name: str, kind: Any, expected: str, valid: Callable[[Any], bool]) -> None:
+        self.name, self.kind, self.expected, self.valid = name, kind, expected, valid
 
     def parse(self, argument: Any) -> Values:
         """Raises GridError."""
@@ -85,8 +83,8 @@ class ListParser(absl_flags.ArgumentParser[Values]):
             raise GridError(f"--{self.name}: expected {self.expected}, got {wrong}") from error
 
 
-def grid(values: Mapping[str, Values]) -> Grid:
-    """The networks of these values of the fields of Config. Raises GridError, and ConfigError if none can be."""
+def grid(values: Mapping[str, Values], config_of: Callable[..., Config] = Config) -> Grid:
+    """The networks of these values of what `config_of` takes. Raises GridError, and ConfigError if none can be."""
     count = prod(map(len, values.values()))
     if count > MOST:
         raise GridError(f"expected flags that ask for at most {MOST} networks, got {count}")
@@ -97,7 +95,7 @@ def grid(values: Mapping[str, Values]) -> Grid:
         options = dict(zip(values, chosen, strict=True))
         name = _name(options, varying or ("seed",))
         try:
-            members[name] = Config(**options)
+            members[name] = config_of(**options)
         except ConfigError as error:  # each value is right by itself
             errors[name] = error
     if not members:

@@ -52,12 +52,14 @@ def comparison(histories: Mapping[str, Sequence[Metrics]]) -> Section:
 
 
 def bands(settings: Mapping[str, Sequence[Sequence[Metrics]]]) -> Section:
-    """Loss and accuracy of many runs, by the name of their setting: a colour for each, a band from the least to the most.
+    """Loss and accuracy of many runs, by their setting: a colour for each, a band from the least to the most.
 
     Of more settings than there are colours those are drawn that have the fewest validation errors.
     """
     errors = {name: median(history[-1].validation_errors for history in runs) for name, runs in settings.items()}
-    shown = sorted(settings, key=errors.__getitem__)[: plots.COLOURS] if len(settings) > plots.COLOURS else [*settings]
+    shown = list(settings)
+    if len(settings) > plots.COLOURS:
+        shown = sorted(settings, key=errors.__getitem__)[: plots.COLOURS]
     histories = [settings[name] for name in shown]
     names = (
         tag(
@@ -68,7 +70,9 @@ def bands(settings: Mapping[str, Sequence[Sequence[Metrics]]]) -> Section:
         for i, name in enumerate(shown)
     )
     left_out = f" Of {len(settings)} settings these are the {len(shown)} with the fewest; the table has all."
-    said = "Networks that differ in the seed alone have one colour. Errors are those of the median network at its end."
+    said = (
+        "Networks that differ in the seed alone have one colour. Errors are those of the median network at its end."
+    )
     drawn = tag(
         "div",
         _chart(

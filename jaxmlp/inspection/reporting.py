@@ -20,8 +20,7 @@ FEW = 2  # runs that differ in the seed alone: a curve for each; more of them ar
 
 
 def write_report(run_dir: Path, data_dir: Path | None, others: Sequence[Path]) -> Path:
-    """Write the report of the run into its directory, compared with the runs `others` if any, or all of a sweep; the
-    path of the page.
+    """Write the report of the run into its directory, compared with the runs or sweeps `others`; the page's path.
 
     `data_dir` holds the data that it was trained on, MNIST without one. The network is scored on the validation
     images, and once the run has counted its test errors on the test images again. Raises DataError, NetworkError,
@@ -34,7 +33,7 @@ def write_report(run_dir: Path, data_dir: Path | None, others: Sequence[Path]) -
 
 
 def write_comparison(folders: Sequence[Path]) -> Path:
-    """Write the comparison of the runs, and of those in sweeps, into the first of these folders; the path of the page.
+    """Write the comparison of these runs, and of all in these sweeps, into the first folder; the path of the page.
 
     Raises RunError, CheckpointError, FileError.
     """
@@ -53,7 +52,8 @@ def write_sweep(folder: Path, others: Sequence[Path] = ()) -> Path:
     """
     compared = _read([folder, *others])
     named = _named(compared)
-    best = min(named, key=lambda name: (named[name].history[-1].validation_errors, named[name].history[-1].validation_loss))
+    ends = {name: run.history[-1] for name, run in named.items()}
+    best = min(ends, key=lambda name: (ends[name].validation_errors, ends[name].validation_loss))
     networks = lines.counted(len(compared), "network")
     lead = f"{networks}; the best on validation is {best}: {facts.summary(named[best])}"
     title = f"Sweep {folder.absolute().name}"
@@ -130,7 +130,7 @@ def _comparison(compared: Sequence[Run]) -> list[Section]:
 
 
 def _settings(compared: Sequence[Run]) -> dict[str, list[Sequence[Metrics]]]:
-    """The histories of those that differ in nothing but the seed, by the options in which they differ from others."""
+    """The histories of those that differ in the seed alone, by the options in which they differ from others."""
     configs = [asdict(replace(run.config, seed=0)) for run in compared]
     varying = [name for name in configs[0] if len({config[name] for config in configs}) > 1]
     settings: dict[str, list[Sequence[Metrics]]] = {}

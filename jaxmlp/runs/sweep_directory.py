@@ -31,6 +31,7 @@ class Result(NamedTuple):
     validation_loss: float | None = None
     test_errors: int | None = None
     seconds: float | None = None  # of training, others beside it
+    epsilon: float | None = None  # of a private network
     end: str = ""  # DONE, or how it diverged
 
 
@@ -46,6 +47,7 @@ def result(history: Sequence[Metrics], test_errors: int | None, end: str) -> Res
         last.validation_loss if last else None,
         test_errors,
         sum(metrics.seconds for metrics in history),
+        last.epsilon if last else None,
         end,
     )
 

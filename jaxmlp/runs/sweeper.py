@@ -1,9 +1,9 @@
 """Many runs at once: each an ordinary run directory, and a table of what came of them."""
 
-import shlex
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,20 +13,16 @@ from tqdm import tqdm
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.view import View
-from jaxmlp.runs import environment, files, lines, run_directory, run_writer, sweep_directory
+from jaxmlp.runs import environment, files, lines, run_directory, run_writer, sweep_directory, sweep_lines
 from jaxmlp.runs.checkpoint import CheckpointError
 from jaxmlp.runs.run_directory import FLAGS, RunError, RunWarning
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.runs.sweep_directory import DONE, Result
 from jaxmlp.training import devices, loop, members
-from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Diverged
-from jaxmlp.training.members import Group, Member, Step
-
-NOT_TRAINED = "not trained"
-FAILED = Result(end=NOT_TRAINED)
-MOST_REASONS = 3  # that are told why combinations are left out
+from jaxmlp.training.members import Member, Step
 
 
 class Told(NamedTuple):
@@ -46,24 +42,26 @@ def sweep(
     """Train the networks, side by side where one program can, and save each to a folder of its own in `run_dir`.
 
     A sweep that exists is gone on with; without `run_dir` it is a new runs/<time>-<recipe>. The networks are spread
-    over `device_count` devices, for 0 over all. One that diverges, or that cannot be trained because its checkpoints
-    are damaged or another process trains it, is told of and stops no other. Prints a line for each network that ends,
-    on a terminal also a progress bar, and at the end the table. Raises DataError, ConfigError, RunError, also if some
-    could not be trained, FileError, Diverged if every network did, and Stopped once `stop` is asked for.
+    over `device_count` devices, for 0 over all. One that diverges, or cannot be trained since its checkpoints are
+    damaged or another process trains it, is told of and stops no other. Prints a line for each network that ends,
+    on a terminal also a progress bar, and at the end the table. Raises DataError, ConfigError, MissingExtra,
+    FileError, RunError, also if some could not be trained, Diverged if every network did, and Stopped once `stop`
+    is asked for.
     """
     loaded = {
         all_images: datasets.load(told.data_dir, all_images)
         for all_images in {config.train_on_all for config in told.members.values()}
     }
     for config in told.members.values():
-        if config.private:  # to choose among networks of the same examples would need an account of its own
-            raise ConfigError("noise_multiplier", "0 in a sweep", config.noise_multiplier)
         config.check_data(loaded[config.train_on_all].train.images.shape)
+    settings = dict.fromkeys(replace(config, seed=0) for config in told.members.values() if config.private)
+    privacy = [lines.privacy(config, len(loaded[config.train_on_all].train.labels)) for config in settings]
     mesh = devices.members_mesh(device_count, len(told.members))
     run_dir = run_dir or run_writer.fresh(recipe)
     with sweep_directory.opened(run_dir):
         under_way = _Sweep(told, run_dir, stop, loaded)
         under_way.begin(mesh)
+        print("\n".join([*dict.fromkeys(privacy), f"sweep: {run_dir}"]), flush=True)
         with tqdm(total=under_way.epochs_left, unit="epoch", leave=False, disable=None) as bar:
             for group in under_way.groups():
                 under_way.train(group, devices.members_mesh(device_count, len(group)), bar)
@@ -112,14 +110,13 @@ class _Sweep:
         print(lines.on_devices(mesh))
         print(f"{lines.counted(len(self.told.members), 'network')}{differ}{done}")
         if self.told.left_out:
-            print(_left_out(self.told))
-        print(f"sweep: {self.folder}", flush=True)
+            print(sweep_lines.left_out(self.told.left_out, len(self.told.members)))
         for name in self.failed:
-            print(self._not_trained(name), flush=True)
+            print(self._not_trained(name))
         self.stop.how_to_go_on = f"--run_dir={self.folder} goes on from the last epochs that were saved"
 
     def _look(self, name: str, config: Config, writer: RunWriter, end: str) -> None:
-        """How a member that was begun has ended, if it has: by its folder, or if it diverged by the table's `end`."""
+        """How a member that was begun has ended, if it has: by its folder, or, diverged, by the table's `end`."""
         try:
             history = run_directory.newest_history(writer.path)
         except CheckpointError as error:
@@ -132,13 +129,13 @@ class _Sweep:
             self.results[name] = sweep_directory.result(history, None, end)
 
     def _not_trained(self, name: str) -> str:
-        return f"{name}: {NOT_TRAINED}: {self.failed[name]}"
+        return f"{name}: {sweep_lines.NOT_TRAINED}: {self.failed[name]}"
 
     def groups(self) -> list[dict[str, Config]]:
-        """The members that are left, those together that one program trains."""
-        groups: dict[Config, dict[str, Config]] = {}
+        """The members that are left, those together that one program trains: a private one by itself."""
+        groups: dict[tuple[Config, str], dict[str, Config]] = {}
         for name, config in self.left.items():
-            groups.setdefault(members.compiled(config), {})[name] = config
+            groups.setdefault((members.compiled(config), name if config.private else ""), {})[name] = config
         return list(groups.values())
 
     def train(self, group: Mapping[str, Config], mesh: Mesh, bar: "tqdm[object]") -> None:
@@ -146,32 +143,29 @@ class _Sweep:
         stopped = f"stopped; --run_dir={self.folder} goes on from the last epochs that were saved"
         self.stop.check(stopped)
         config = next(iter(group.values()))
-        environment_now = environment.describe(devices.members_mesh(1, 1))  # each is whole on one, as in `train`
         dataset = self._prepared(config, bar)
-        program = members.prepare(config, dataset, mesh, len(group))
-        lines.write(bar, _program_line(config, dataset, len(group), program))
         writing: dict[Config, _Writing] = {}
         with ExitStack() as all_of_them:
+            newcomers = self._newcomers(group, all_of_them, bar)
+            secret = None
+            if config.private:
+                if (alone := next(newcomers, None)) is None:
+                    return
+                newcomers, secret = iter([alone]), alone.writer.secret()
+            program = members.prepare(config, dataset, mesh, len(group), secret)
+            lines.write(bar, sweep_lines.program(config, dataset, len(group), program))
 
             def waiting() -> Iterator[Member]:
-                for name, config in group.items():
-                    held = all_of_them.enter_context(ExitStack())
-                    try:
-                        writer = held.enter_context(run_writer.opened(self.folder / name))
-                    except RunError as error:  # another process trains it
-                        self.failed[name] = str(error)
-                        bar.total -= config.epochs
-                        lines.write(bar, self._not_trained(name))
-                        continue
-                    writer.claim(config, dataset.sha256, environment_now, self.told.flags_of(config))
-                    first = program.first(config)
-                    saved = writer.resume(first) or Saved(first, ())
+                for newcomer in newcomers:
+                    first = program.first(newcomer.config)
+                    saved = newcomer.writer.resume(first) or Saved(first, ())
                     bar.update(len(saved.history))
-                    member, writing[config] = Member(config, *saved), _Writing(name, writer, held)
-                    if loop.ended(config, saved.history):  # it was stopped before its test
+                    member = Member(newcomer.config, *saved)
+                    if loop.ended(newcomer.config, saved.history):  # it was stopped before its test
                         (errors,) = program.test([saved.state])
-                        self._end(writing[config], Step(member, errors), bar)
+                        self._end(newcomer, Step(member, errors), bar)
                     else:
+                        writing[newcomer.config] = newcomer
                         yield member
 
             with closing(members.fit(program, waiting(), lambda: self.stop.signum is None)) as steps:
@@ -183,6 +177,26 @@ class _Sweep:
                     if step.ended:
                         self._end(writing[config], step, bar)
         self.stop.check(stopped)
+
+    def _newcomers(
+        self, group: Mapping[str, Config], all_of_them: ExitStack, bar: "tqdm[object]"
+    ) -> Iterator["_Writing"]:
+        """The members that can be trained, each of them locked and claimed once it is asked for."""
+        environment_now = environment.describe(devices.members_mesh(1, 1))  # each is whole on one, as in `train`
+        for name, config in group.items():
+            held = all_of_them.enter_context(ExitStack())
+            try:
+                writer = held.enter_context(run_writer.opened(self.folder / name))
+                writer.claim(config, self._dataset(config).sha256, environment_now, self.told.flags_of(config))
+                if config.private:
+                    writer.secret()
+            except RunError as error:  # another process trains it, or it lacks something
+                held.close()
+                self.failed[name] = str(error)
+                bar.total -= config.epochs
+                lines.write(bar, self._not_trained(name))
+            else:
+                yield _Writing(name, config, writer, held)
 
     def _end(self, writing: "_Writing", step: Step, bar: "tqdm[object]") -> None:
         """Record how a member ended, and let go of its folder."""
@@ -196,7 +210,7 @@ class _Sweep:
         writing.held.close()
         bar.total -= config.epochs - len(history)
         n = len(self.told.members)
-        lines.write(bar, f"{len(self.results):>{len(str(n))}}/{n}  {writing.name}: {_in_words(result)}")
+        lines.write(bar, f"{len(self.results):>{len(str(n))}}/{n}  {writing.name}: {sweep_lines.result(result)}")
 
     def _save(self) -> None:
         sweep_directory.save(self.folder, self.told.varying, self.told.members, self.results)
@@ -223,80 +237,16 @@ class _Sweep:
             raise Diverged(f"{self.folder}: every network diverged; begin anew at a lower rate")
 
     def report(self) -> str:
-        """The table of all members, and the best of them by validation as a command that repeats it."""
+        """The table of all members, and the best of them by validation."""
         told, results = self.told, self.results
-        heads = [*(told.varying or ("seed",)), "epochs", "validation errors", "loss", "test errors", "time"]
-        rows = [_cells(told, config, results.get(name, FAILED)) for name, config in told.members.items()]
-        text = "\n" + _table(heads, rows)
-        scored = [
-            (result.validation_errors, result.validation_loss, name)
-            for name, result in results.items()
-            if result.end == DONE and result.epochs and not told.members[name].train_on_all
-        ]
-        if any(config.train_on_all for config in told.members.values()):
-            text += "\n\nwith --train_on_all the validation images are trained on too, and say nothing of which is best"
-        if scored:
-            *_, best = min(scored)
-            where = [shlex.quote(f"--data_dir={told.data_dir}")] if told.data_dir else []
-            command = ["python", "-m", "jaxmlp.train", *told.members[best].flags, *where]
-            text += f"\n\nthe best by validation is {best}; to repeat it:\n{' '.join(command)}"
-        return text
+        table = sweep_lines.table(told.varying, told.members, results)
+        return f"\n{table}\n\n{sweep_lines.best(told.members, results, told.data_dir)}"
 
 
 class _Writing(NamedTuple):
-    """The folder of a member under way."""
+    """A member under way, and its folder."""
 
     name: str
+    config: Config
     writer: RunWriter
     held: ExitStack  # its lock
-
-
-def _left_out(told: Told) -> str:
-    left_out = told.left_out
-    reasons = list(dict.fromkeys(left_out.values()))
-    more = f"; and {len(reasons) - MOST_REASONS} reasons more" if len(reasons) > MOST_REASONS else ""
-    return (
-        f"{len(left_out):,} of {len(left_out) + len(told.members):,} combinations cannot be, and are left out: "
-        f"{'; '.join(reasons[:MOST_REASONS])}{more}"
-    )
-
-
-def _program_line(config: Config, dataset: Dataset, n: int, program: Group) -> str:
-    pixels = dataset.train.images[0].size
-    return (
-        f"{lines.counted(n, 'network')} {pixels}-{config.hidden}-{dataset.classes}, {config.phi}, "
-        f"{min(n, program.slots)} at once; compiled in {program.compile_seconds:.1f} s"
-    )
-
-
-def _in_words(result: Result) -> str:
-    if result.end != DONE:
-        return result.end
-    if result.validation_loss is None:
-        return f"no epochs, {lines.counted(result.test_errors or 0, 'test error')}"
-    return ", ".join(
-        [
-            lines.counted(result.epochs or 0, "epoch"),
-            lines.counted(result.validation_errors or 0, "validation error"),
-            f"loss {lines.loss(result.validation_loss)}",
-            lines.counted(result.test_errors or 0, "test error"),
-            f"{result.seconds:.1f} s",
-        ]
-    )
-
-
-def _cells(told: Told, config: Config, result: Result) -> list[str]:
-    options = [str(getattr(config, option)) for option in told.varying or ("seed",)]
-    loss = "" if result.validation_loss is None else lines.loss(result.validation_loss)
-    errors = ["" if n is None else f"{n:,}" for n in (result.validation_errors, result.test_errors)]
-    epochs = "" if result.epochs is None else str(result.epochs)
-    seconds = "" if result.seconds is None else f"{result.seconds:.1f} s"
-    cells = [*options, epochs, errors[0], loss, errors[1], seconds]
-    return cells if result.end == DONE else [*cells[:-2], result.end, seconds]
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in [heads, *rows]
-    )

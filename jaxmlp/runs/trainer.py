@@ -14,7 +14,7 @@ from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training import devices, loop
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics, Program
-from jaxmlp.training.privacy.account import account_of, epsilon_text
+from jaxmlp.training.privacy.account import epsilon_text
 
 
 def train(
@@ -97,17 +97,8 @@ def _header(config: Config, dataset: Dataset, mesh: Mesh) -> str:
             lines.on_devices(mesh),
             lines.data(dataset, config, config.train_on_all),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
-            *([_privacy(config, len(dataset.train.labels))] if config.private else []),
+            *([lines.privacy(config, len(dataset.train.labels))] if config.private else []),
         ]
-    )
-
-
-def _privacy(config: Config, examples: int) -> str:
-    account = account_of(config, examples)
-    return (
-        f"privacy: {epsilon_text(account.epsilon(config.epochs))} in the end, δ {config.delta:g}, "
-        f"noise multiplier {config.noise_multiplier:g}, clip norm {config.clip_norm:g}, "
-        f"sampling rate {account.sampling_rate:.4g}"
     )
 
 

@@ -113,14 +113,17 @@ def test_a_wrong_list_in_a_flagfile_names_the_file(tmp_path):
 
 
 def test_a_name_is_that_of_a_folder_however_many_options_are_listed(tmp_path):
-    options = "learning_rate", "momentum", "weight_decay", "clip_norm", "input_dropout", "rotation", "shear", "shift"
-    members = grid(*(f"--{option}=0.1234567890123456,0.3333333333333333" for option in options), "--seed=0,1").members
-    assert len(members) == 2**9
+    options = "learning_rate", "momentum", "weight_decay", "clip_norm", "input_dropout", "shift"
+    options += "rotation", "shear", "scale"
+    lists = [f"--{option}=0.123456789012345678,0.333333333333333333" for option in options]
+    members = grid(*lists, "--seed=0,1").members
+    assert len(members) == 2**10
     for name in members:
         (tmp_path / name).mkdir()
     longest = max(members, key=len)
-    assert longest.startswith("learning_rate=0.1234567890123456-momentum=")
-    again = grid(*(f"--{option}=0.3333333333333333,0.1234567890123456" for option in options), "--seed=0:9").members
+    assert len(longest) == 255
+    assert longest.startswith("learning_rate=0.12345678901234568-momentum=")
+    again = grid(*lists, "--seed=0:9").members
     assert members.items() <= again.items()
 
 
@@ -131,7 +134,11 @@ def test_too_many_networks_are_refused_before_they_are_made():
 
 def test_combinations_that_cannot_be_are_left_out_and_told_of():
     _, members, left_out = grid("--optimizer=sgd,adam", "--momentum=0,0.9")
-    assert list(members) == ["optimizer=sgd-momentum=0.0", "optimizer=sgd-momentum=0.9", "optimizer=adam-momentum=0.0"]
+    assert list(members) == [
+        "optimizer=sgd-momentum=0.0",
+        "optimizer=sgd-momentum=0.9",
+        "optimizer=adam-momentum=0.0",
+    ]
     assert left_out == {"optimizer=adam-momentum=0.9": "momentum: expected 0.0 with the optimizer adam, got 0.9"}
     _, members, left_out = grid("--epochs=1,3", "--warmup_epochs=0,2", "--seed=0,1")
     assert len(members) == 6

@@ -4,7 +4,8 @@ from jaxmlp.runs import lines
 
 
 def test_one_is_singular():
-    assert [lines.counted(n, "epoch") for n in (0, 1, 2, 12_345)] == ["0 epochs", "1 epoch", "2 epochs", "12,345 epochs"]
+    counted = [lines.counted(n, "epoch") for n in (0, 1, 2, 12_345)]
+    assert counted == ["0 epochs", "1 epoch", "2 epochs", "12,345 epochs"]
 
 
 def test_a_loss_is_never_wider_than_ten_characters():

@@ -31,6 +31,10 @@ def sweep(path, data_dir, members=MEMBERS, varying=("hidden", "seed"), stop=None
     sweeper.sweep(told, path, stop or StopRequest())
 
 
+def rows_of(run_dir):
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
 def table(path):
     with (path / "sweep.csv").open() as file:
         return list(csv.DictReader(file))
@@ -85,7 +89,7 @@ def test_the_table_is_of_the_last_epoch_and_the_best_is_chosen_by_validation(who
     rows = table(whole)
     assert [row["run"] for row in rows] == list(MEMBERS)
     for row, config in zip(rows, MEMBERS.values(), strict=True):
-        history = [json.loads(line) for line in (whole / row["run"] / "metrics.jsonl").read_text().splitlines()]
+        history = rows_of(whole / row["run"])
         assert (row["hidden"], row["seed"]) == (str(config.hidden), str(config.seed))
         assert (row["epochs"], row["end"]) == ("3", "done")
         assert int(row["validation_errors"]) == history[-1]["validation_errors"]
@@ -195,7 +199,7 @@ def test_one_that_another_process_trains_stops_no_other(whole, copy, few_digits,
         sweep(copy, few_digits)
     assert str(caught.value) == f"{copy}: expected to train every network, got 1 of 4 that could not be: {held}"
     out = capsys.readouterr().out
-    assert f"\nhidden=5-seed=0: not trained: {held}\n" in out
+    assert f"hidden=5-seed=0: not trained: {held}\n" in out
     assert re.search(r"\n +5 +0 + not trained *\n", out)
     assert [row["end"] for row in table(copy)] == ["done", "done", "", "done"]
     sweep(copy, few_digits)
@@ -307,10 +311,7 @@ def test_a_damaged_table_is_one_error(copy, content):
 def test_those_that_trained_on_the_validation_images_are_not_chosen_by_them(few_digits, tmp_path, capsys):
     sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, train_on_all=True, epochs=1)}, ())
     out = capsys.readouterr().out
-    assert out.endswith(
-        "\nwith --train_on_all the validation images are trained on too, and say nothing of which is best\n"
-    )
-    assert "best by validation" not in out
+    assert out.endswith("\n\nnone is the best by validation: --train_on_all trains on the validation images too\n")
     assert "1/1  seed=0: 1 epoch, " in out
 
 
@@ -320,8 +321,44 @@ def test_no_epochs_are_a_test_alone(few_digits, tmp_path, capsys):
     sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, epochs=0)}, ())
 
 
-def test_a_private_network_is_refused_and_leaves_nothing(few_digits, tmp_path):
-    members = {"seed=0": replace(BASE, noise_multiplier=2.0, clip_norm=1.0, delta=1e-3)}
-    with pytest.raises(ConfigError, match=r"^noise_multiplier: expected 0 in a sweep, got 2\.0$"):
+PRIVATE = replace(BASE, batch_size=50, noise_multiplier=2.0, clip_norm=1.0, delta=1e-3)
+
+
+def test_private_networks_are_the_runs_of_their_flags_and_secrets(few_digits, tmp_path, capsys, monkeypatch):
+    members = {
+        "noise_multiplier=0.0": replace(BASE, epochs=1),
+        **{f"noise_multiplier={sigma}": replace(PRIVATE, noise_multiplier=sigma) for sigma in (2.0, 4.0)},
+    }
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        sweep(tmp_path / "sweep", few_digits, members, ("noise_multiplier",), AfterSaves(patched, 3))
+    sweep(tmp_path / "sweep", few_digits, members, ("noise_multiplier",))
+    for name in list(members)[1:]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lock").touch()
+        monkeypatch.setattr(run_writer.secret, "fresh", (tmp_path / "sweep" / name / "secret.key").read_bytes)
+        trainer.train(members[name], few_digits, tmp_path / name, "", StopRequest())
+        arrays, rows, test = left_by(tmp_path / "sweep" / name)
+        expected, expected_rows, _ = left_by(tmp_path / name)
+        for leaf in ("params.W1", "params.b1", "params.W2", "params.b2"):
+            ours, theirs = (saved["checkpoint-000003.npz"][leaf] for saved in (arrays, expected))
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+        assert [row["epsilon"] for row in rows] == [row["epsilon"] for row in expected_rows]
+        assert test == (tmp_path / name / "test.json").read_text()
+        assert (tmp_path / "sweep" / name / "secret.key").stat().st_mode & 0o077 == 0
+    none, more, less = (row["epsilon"] for row in table(tmp_path / "sweep"))
+    assert none == ""
+    assert float(more) == rows_of(tmp_path / "sweep" / "noise_multiplier=2.0")[-1]["epsilon"] > float(less)
+    out = capsys.readouterr().out
+    assert "privacy: ε " in out
+    assert re.search(r"noise_multiplier  epochs  validation errors     loss +ε  test errors +time\n", out)
+
+
+def test_a_private_network_that_has_lost_its_secret_stops_no_other(few_digits, tmp_path, monkeypatch):
+    members = {f"seed={seed}": replace(PRIVATE, seed=seed, epochs=1) for seed in (0, 1)}
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        sweep(tmp_path / "sweep", few_digits, members, ("seed",), AfterSaves(patched, 1))
+    (tmp_path / "sweep" / "seed=0" / "test.json").unlink()
+    (tmp_path / "sweep" / "seed=0" / "secret.key").unlink()
+    with pytest.raises(RunError, match=r"1 of 2 that could not be: .*secret\.key: expected the 32 bytes that"):
         sweep(tmp_path / "sweep", few_digits, members, ("seed",))
-    assert not (tmp_path / "sweep").exists()
+    assert [row["end"] for row in table(tmp_path / "sweep")] == ["", "done"]
