@@ -151,7 +151,8 @@ class Flags:
     def given_values(self, *names: str) -> dict[str, Any]:
         """The values, by --name, of those flags of Config and of the others named that the command line gave."""
         known = (*names, *(f.name for f in fields(Config)))
-        return {f"--{name}": self._values[name].value for name in known if self.given(name)}
+        values = {f"--{name}": self._values[name].value for name in known if self.given(name)}
+        return {name: str(value) if isinstance(value, Values) else value for name, value in values.items()}
 
     def take(self, flagfile: str, own: Sequence[str]) -> None:
         """Let every flag be as this text of `flagfile` has it, but for those of the command line named in `own`."""

@@ -9,11 +9,11 @@ import csv
 import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxmlp.runs import files, locking, run_directory
+from jaxmlp.runs import files, locking, machines, run_directory
 from jaxmlp.runs.locking import OWNER
 from jaxmlp.runs.run_directory import FLAGS, LOCK, SWEEP, TEST, RunError, RunWarning
 from jaxmlp.training.config import Config
@@ -52,6 +52,7 @@ def result(history: Sequence[Metrics], test_errors: int | None, end: str) -> Res
     )
 
 
+@machines.led
 def save(
     folder: Path, varying: Sequence[str], members: Mapping[str, Config], results: Mapping[str, Result]
 ) -> None:
@@ -104,10 +105,16 @@ def opened(path: Path) -> Iterator[None]:
     Raises FileError if it cannot be made or written, RunError if it is something else, or another process is
     writing it.
     """
+    with ExitStack() as held:
+        _claim(path, held)
+        yield
+
+
+@machines.led
+def _claim(path: Path, held: ExitStack) -> None:
     files.make_folder(path)
     _check_ours(path)
-    with locking.locked(path / LOCK):
-        yield
+    held.enter_context(locking.locked(path / LOCK))
 
 
 def _check_ours(path: Path) -> None:

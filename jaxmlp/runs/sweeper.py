@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.view import View
-from jaxmlp.runs import environment, files, lines, run_directory, run_writer, sweep_directory, sweep_lines
+from jaxmlp.runs import environment, files, lines, machines, run_directory, run_writer, sweep_directory, sweep_lines
 from jaxmlp.runs.checkpoint import CheckpointError
 from jaxmlp.runs.run_directory import FLAGS, RunError, RunWarning
 from jaxmlp.runs.run_writer import RunWriter, Saved
@@ -52,6 +53,12 @@ def sweep(
         all_images: datasets.load(told.data_dir, all_images)
         for all_images in {config.train_on_all for config in told.members.values()}
     }
+    machines.check_same(
+        {
+            "number of devices": jax.local_device_count(),
+            **{f"{name} of SHA-256": digest for name, digest in next(iter(loaded.values())).sha256.items()},
+        }
+    )
     for config in told.members.values():
         config.check_data(loaded[config.train_on_all].train.images.shape)
     settings = dict.fromkeys(replace(config, seed=0) for config in told.members.values() if config.private)
@@ -62,7 +69,8 @@ def sweep(
         under_way = _Sweep(told, run_dir, stop, loaded)
         under_way.begin(mesh)
         print("\n".join([*dict.fromkeys(privacy), f"sweep: {run_dir}"]), flush=True)
-        with tqdm(total=under_way.epochs_left, unit="epoch", leave=False, disable=None) as bar:
+        disable = None if machines.leads() else True
+        with tqdm(total=under_way.epochs_left, unit="epoch", leave=False, disable=disable) as bar:
             for group in under_way.groups():
                 under_way.train(group, devices.members_mesh(device_count, len(group)), bar)
         print(under_way.report(), flush=True)
@@ -93,15 +101,8 @@ class _Sweep:
 
         Raises ConfigError, RunError, FileError.
         """
-        ends = sweep_directory.ends(self.folder)
-        for name, config in self.told.members.items():
-            writer = RunWriter(self.folder / name)
-            if writer.check(config, self._dataset(config).sha256):
-                self._look(name, config, writer, ends.get(name, ""))
-        if dropped := [name for name in ends if name not in self.told.members]:
-            text = f"{self.folder}: {', '.join(dropped)} stay, but are no longer in its table"
-            warnings.warn(text, RunWarning, stacklevel=1)
-        files.replace(self.folder / FLAGS, self.told.flags.encode())
+        results, self.failed = self._looked()
+        self.results = {name: Result(*values) for name, values in results.items()}
         self._save()
         differ = f", which differ in {', '.join(self.told.varying)}" if self.told.varying else ""
         diverged = sum(result.end != DONE for result in self.results.values())
@@ -115,18 +116,26 @@ class _Sweep:
             print(self._not_trained(name))
         self.stop.how_to_go_on = f"--run_dir={self.folder} goes on from the last epochs that were saved"
 
-    def _look(self, name: str, config: Config, writer: RunWriter, end: str) -> None:
-        """How a member that was begun has ended, if it has: by its folder, or, diverged, by the table's `end`."""
-        try:
-            history = run_directory.newest_history(writer.path)
-        except CheckpointError as error:
-            self.failed[name] = str(error)
-            return
-        test = writer.tested(config)
-        if test and test["epoch"] == len(history):  # else its last checkpoint is damaged
-            self.results[name] = sweep_directory.result(history, test["errors"], DONE)
-        elif end not in ("", DONE):
-            self.results[name] = sweep_directory.result(history, None, end)
+    @machines.led
+    def _looked(self) -> tuple[dict[str, Result], dict[str, str]]:
+        """The results and the failures that the folder shows; then it holds the flags."""
+        results: dict[str, Result] = {}
+        failed: dict[str, str] = {}
+        ends = sweep_directory.ends(self.folder)
+        for name, config in self.told.members.items():
+            writer = RunWriter(self.folder / name)
+            if not writer.check(config, self._dataset(config).sha256):
+                continue
+            try:
+                if result := _ended(config, writer, ends.get(name, "")):
+                    results[name] = result
+            except CheckpointError as error:
+                failed[name] = str(error)
+        if dropped := [name for name in ends if name not in self.told.members]:
+            text = f"{self.folder}: {', '.join(dropped)} stay, but are no longer in its table"
+            warnings.warn(text, RunWarning, stacklevel=1)
+        files.replace(self.folder / FLAGS, self.told.flags.encode())
+        return results, failed
 
     def _not_trained(self, name: str) -> str:
         return f"{name}: {sweep_lines.NOT_TRAINED}: {self.failed[name]}"
@@ -168,7 +177,7 @@ class _Sweep:
                         writing[newcomer.config] = newcomer
                         yield member
 
-            with closing(members.fit(program, waiting(), lambda: self.stop.signum is None)) as steps:
+            with closing(members.fit(program, waiting(), lambda: not self.stop.asked)) as steps:
                 for step in steps:
                     config, state, history = step.member
                     if not step.diverged:
@@ -182,21 +191,28 @@ class _Sweep:
         self, group: Mapping[str, Config], all_of_them: ExitStack, bar: "tqdm[object]"
     ) -> Iterator["_Writing"]:
         """The members that can be trained, each of them locked and claimed once it is asked for."""
-        environment_now = environment.describe(devices.members_mesh(1, 1))  # each is whole on one, as in `train`
         for name, config in group.items():
             held = all_of_them.enter_context(ExitStack())
-            try:
-                writer = held.enter_context(run_writer.opened(self.folder / name))
-                writer.claim(config, self._dataset(config).sha256, environment_now, self.told.flags_of(config))
-                if config.private:
-                    writer.secret()
-            except RunError as error:  # another process trains it, or it lacks something
-                held.close()
-                self.failed[name] = str(error)
+            if why := self._claim(name, config, held):
+                self.failed[name] = why
                 bar.total -= config.epochs
                 lines.write(bar, self._not_trained(name))
             else:
-                yield _Writing(name, config, writer, held)
+                yield _Writing(name, config, RunWriter(self.folder / name), held)
+
+    @machines.led
+    def _claim(self, name: str, config: Config, held: ExitStack) -> str:
+        """Lock and claim the folder of a member; why that cannot be, or nothing."""
+        environment_now = environment.describe(devices.first_device())
+        try:
+            writer = held.enter_context(run_writer.opened(self.folder / name))
+            writer.claim(config, self._dataset(config).sha256, environment_now, self.told.flags_of(config))
+            if config.private:
+                writer.secret()
+        except RunError as error:  # another process trains it, or it lacks something
+            held.close()
+            return str(error)
+        return ""
 
     def _end(self, writing: "_Writing", step: Step, bar: "tqdm[object]") -> None:
         """Record how a member ended, and let go of its folder."""
@@ -241,6 +257,18 @@ class _Sweep:
         told, results = self.told, self.results
         table = sweep_lines.table(told.varying, told.members, results)
         return f"\n{table}\n\n{sweep_lines.best(told.members, results, told.data_dir)}"
+
+
+def _ended(config: Config, writer: RunWriter, end: str) -> Result | None:
+    """How a member that was begun has ended, if it has: by its folder, or, diverged, by the table's `end`.
+
+    Raises CheckpointError.
+    """
+    history = run_directory.newest_history(writer.path)
+    test = writer.tested(config)
+    if test and test["epoch"] == len(history):  # else its last checkpoint is damaged
+        return sweep_directory.result(history, test["errors"], DONE)
+    return sweep_directory.result(history, None, end) if end not in ("", DONE) else None
 
 
 class _Writing(NamedTuple):

@@ -142,7 +142,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int, secret: by
         for start in range(0, len(states), slots):
             some = list(states[start : start + slots])
             scores = score_on_test(place(some + some[:1] * (slots - len(some))))
-            errors += np.asarray(scores.errors)[: len(some)].tolist()
+            errors += np.asarray(devices.whole(scores.errors))[: len(some)].tolist()
         return errors
 
     return Group(
