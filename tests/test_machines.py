@@ -28,13 +28,20 @@ SECONDS = 20  # in which the others end when one is killed
 class Processes:
     """So many of a run, each with its output in files; `own` has more arguments of some, by number."""
 
+    command = "train"
+
     def __init__(self, folder, n, *arguments, own=None, host="127.0.0.1", environments=None):
         with socket.create_server((host, 0)) as free:
             address = f"{host}:{free.getsockname()[1]}"
         self.outputs, self.running = [], []
         for i in range(n):
             given = [f"--coordinator_address={address}", f"--num_processes={n}", f"--process_id={i}"]
-            command = [sys.executable, "-m", "jaxmlp.train", *(["--distributed"] if environments else given)]
+            command = [
+                sys.executable,
+                "-m",
+                f"jaxmlp.{self.command}",
+                *(["--distributed"] if environments else given),
+            ]
             command += ["--initialization_timeout=30", *arguments, *(own or {}).get(i, ())]
             where = folder / f"process{i}"
             where.mkdir(exist_ok=True)

@@ -21,6 +21,8 @@ NDIM = {TRAIN_IMAGES: 3, TRAIN_LABELS: 1, TEST_IMAGES: 3, TEST_LABELS: 1}
 MAX_VALIDATION = 10_000
 VALIDATION_SHARE = 6  # one row in six: MNIST's 10,000 of 60,000
 
+MapImages = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
+
 
 class Split(NamedTuple):
     """Examples, as they are in the files."""
@@ -39,9 +41,13 @@ class Dataset(NamedTuple):
     sha256: dict[str, str]
     shuffled: bool = False  # whether train and validation were split at random
 
-    def map_images(self, f: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]) -> "Dataset":
-        """The data set with `f` of the images (n, height, width) of each split in their place."""
-        train, validation, test = (s._replace(images=f(s.images)) for s in (self.train, self.validation, self.test))
+    def map_images(self, f: MapImages, of_training: MapImages | None = None) -> "Dataset":
+        """The data set with `f` of the images (n, height, width) of each split in their place.
+
+        `of_training`, if given, is for those of `train`.
+        """
+        splits = zip((self.train, self.validation, self.test), (of_training or f, f, f), strict=True)
+        train, validation, test = (split._replace(images=g(split.images)) for split, g in splits)
         return self._replace(train=train, validation=validation, test=test)
 
 

@@ -46,19 +46,24 @@ class View:
         """The inputs (n, D) of a network that is shown these images (n, H, W) of 0 to 255."""
         return self.convert(scaled(jax.numpy.asarray(self.prepare(images)), dtype))
 
-    def prepare(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The part that is done on the host, once: (n, H, W) of 0 to 255 to the same."""
+    def prepare(self, images: npt.NDArray[np.uint8], distorted: bool = False) -> npt.NDArray[np.uint8]:
+        """The part that is done on the host, once: (n, H, W) of 0 to 255 to the same.
+
+        If they are to be `distorted` next, `convert` has to know too: it does then what has to come after.
+        """
         for _, transform in self._transforms():
-            images = transform.prepare(images) if transform.prepare else images
+            if transform.prepare and not (distorted and transform.of_distorted):
+                images = transform.prepare(images)
         return images
 
-    def convert(self, images: jax.Array) -> jax.Array:
+    def convert(self, images: jax.Array, distorted: bool = False) -> jax.Array:
         """The part that is done on the device: x0, (n, D), of prepared images in [0, 1], (n, H, W). Traced.
 
         Images may be (n, D) where it does nothing.
         """
         for _, transform in self._transforms():
-            images = transform.convert(images) if transform.convert else images
+            convert = (distorted and transform.of_distorted) or transform.convert
+            images = convert(images) if convert else images
         return images.reshape(len(images), -1)
 
     @property

@@ -21,6 +21,7 @@ from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.runs.sweep_directory import DONE, Result
 from jaxmlp.training import devices, loop, members
+from jaxmlp.training.augmentation import prepared
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Diverged
 from jaxmlp.training.members import Member, Step
@@ -84,7 +85,7 @@ class _Sweep:
         self.told, self.folder, self.stop, self.loaded = told, folder, stop, loaded
         self.results: dict[str, Result] = {}  # of those that have ended
         self.failed: dict[str, str] = {}  # why a member cannot be trained
-        self._last: tuple[tuple[bool, View], Dataset] | None = None
+        self._last: tuple[tuple[bool, View, bool], Dataset] | None = None
 
     @property
     def left(self) -> dict[str, Config]:
@@ -236,10 +237,10 @@ class _Sweep:
 
     def _prepared(self, config: Config, bar: "tqdm[object]") -> Dataset:
         """The data as the view of the config has them; those of the last group, if they are the same."""
-        wanted = config.train_on_all, config.view
+        wanted = config.train_on_all, config.view, config.distorts
         if self._last is None or self._last[0] != wanted:
             lines.write(bar, lines.data(self._dataset(config), config, config.train_on_all))
-            self._last = wanted, self._dataset(config).map_images(config.prepare)
+            self._last = wanted, prepared(self._dataset(config), config)
         return self._last[1]
 
     def check(self) -> None:

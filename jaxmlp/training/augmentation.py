@@ -1,10 +1,13 @@
 """What a training step makes of its images before the network sees them: what `config` asks for, at random."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.distortions import Distortion, distort
 from jaxmlp.inputs.mixup import mix
 from jaxmlp.training import devices
@@ -31,7 +34,7 @@ def augmented(
     distortion = distortion_of(config)
     if distortion is not None:
         images = distort(distortion_key, images, distortion, strength)
-    x = config.convert(images)
+    x = config.convert(images, distorted=config.distorts)
     if config.mixup:
         x, y = mix(mixup_key, x, y, config.mixup)
     if config.input_dropout:
@@ -39,6 +42,11 @@ def augmented(
         x /= 1 - config.input_dropout  # so that z1 keeps its mean
     x, y = devices.keep_placed((x, y), mesh)
     return x, y
+
+
+def prepared(dataset: Dataset, config: Config) -> Dataset:
+    """The data as the view has it, and the training images no further than a step may distort them."""
+    return dataset.map_images(config.prepare, of_training=partial(config.prepare, distorted=config.distorts))
 
 
 def distortion_of(config: Config) -> Distortion | None:

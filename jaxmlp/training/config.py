@@ -139,8 +139,6 @@ class Config(View):
             )
         if self.directions and self.edges:
             raise ConfigError("edges", "False with directions", self.edges)
-        if self.directions and self.distorts:  # it would be the maps that are distorted
-            raise ConfigError("directions", "False with distortions", self.directions)
         if self.elastic_sigma != ELASTIC_SIGMA and not self.elastic:
             raise ConfigError("elastic_sigma", f"{ELASTIC_SIGMA} without elastic", self.elastic_sigma)
         if self.mixup and self.batch_size == 1:

@@ -22,7 +22,7 @@ from jaxmlp import network
 from jaxmlp.data.datasets import Dataset, Split
 from jaxmlp.network import Params
 from jaxmlp.training import blocked, devices
-from jaxmlp.training.augmentation import distortion_strength
+from jaxmlp.training.augmentation import distortion_strength, prepared
 from jaxmlp.training.config import Config
 from jaxmlp.training.epoch import EpochInput, Private, Seen, State, Tuning, train_epoch
 from jaxmlp.training.optimizers import optimizer_of, schedule_of
@@ -77,7 +77,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None, secret: 
     """
     config.check_data(dataset.train.images.shape)
     mesh = mesh or devices.mesh_of(1, config)
-    dataset = dataset.map_images(config.prepare)
+    dataset = prepared(dataset, config)
     examples, *size = dataset.train.images.shape
     inputs = size[0] * size[1]
     optimizer = optimizer_of(config)

@@ -1,11 +1,13 @@
 """Direction maps against SciPy, pixel by pixel and angle by angle, and on figures whose edges are plain."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from jaxmlp.data import datasets
 from jaxmlp.inputs.directions import direction_maps
+from jaxmlp.inputs.view import View
 
 
 def halved(maps, axis):
@@ -15,8 +17,8 @@ def halved(maps, axis):
 
 
 def by_hand(image):
-    """The sixteen maps, (16, H/4, W/4), before they are rounded."""
-    right, down = (ndimage.sobel(image / 255, axis=axis, mode="constant") / 2 for axis in (1, 0))
+    """The sixteen maps, (16, H/4, W/4), before they are rounded, of one in [0, 1]."""
+    right, down = (ndimage.sobel(image, axis=axis, mode="constant") / 2 for axis in (1, 0))
     angle, steepness = np.arctan2(down, right), np.hypot(right, down)
     maps = [steepness * np.maximum(np.cos(angle - k * np.pi / 8), 0) ** 16 for k in range(16)]
     for axis in (1, 1, 2, 2):
@@ -36,13 +38,22 @@ def test_against_scipy(shape):
     got = direction_maps(images)
     assert (got.shape, got.dtype) == (images.shape, np.uint8)
     for picture, image in zip(got, images, strict=True):
-        np.testing.assert_allclose(maps_of(picture), by_hand(image), atol=0.51)
+        np.testing.assert_allclose(maps_of(picture), by_hand(image / 255), atol=0.51)
 
 
 def test_digits_against_scipy():
     digits = datasets.load().test.images[:5]
     for picture, digit in zip(direction_maps(digits), digits, strict=True):
-        np.testing.assert_allclose(maps_of(picture), by_hand(digit), atol=0.51)
+        np.testing.assert_allclose(maps_of(picture), by_hand(digit / 255), atol=0.51)
+
+
+def test_distorted_images_are_taken_as_they_are_and_come_out_in_the_same_steps():
+    images = np.random.default_rng(0).random((3, 12, 28))
+    for dtype in (np.float64, np.float32):
+        x0 = 255 * np.asarray(View(directions=True).convert(jnp.asarray(images, dtype), distorted=True))
+        np.testing.assert_allclose(x0, np.rint(x0), atol=1e-4)
+        for picture, image in zip(x0.reshape(images.shape), images, strict=True):
+            np.testing.assert_allclose(maps_of(picture), by_hand(image), atol=0.51)
 
 
 def test_every_direction_has_its_map():

@@ -31,6 +31,12 @@ def test_directions_are_made_on_the_host_of_upright_digits():
     assert both.misfit((4, 6)) == ("directions", "a height and width that 4 divides")
 
 
+def test_directions_of_images_that_are_to_be_distorted_are_made_after_that():
+    images, both = np.repeat(IMAGES, 2, axis=2), View(deskew=True, directions=True)
+    np.testing.assert_array_equal(both.prepare(images, distorted=True), deskewed(images))
+    assert_close(both.convert(deskewed(images) / 255, distorted=True), both.x0(images, np.float64), 1e-6)
+
+
 def test_directions_and_edges_do_not_go_together():
     with pytest.raises(ValueError, match=r"^edges: expected False with directions, got True$"):
         View(directions=True, edges=True)

@@ -11,6 +11,7 @@ from compare import assert_close
 from jaxmlp.inputs.distortions import Distortion, distort
 from jaxmlp.inputs.edges import edge_maps
 from jaxmlp.inputs.mixup import mix
+from jaxmlp.inputs.view import View
 from jaxmlp.training.augmentation import augmented, distortion_of, distortion_strength
 from jaxmlp.training.config import Config
 
@@ -21,7 +22,7 @@ augmented = partial(jax.jit(augmented, static_argnames="config"), strength=STREN
 
 def examples():
     random = np.random.default_rng(N)
-    return jnp.asarray(random.random((N, 2, 6))), jnp.eye(4)[random.integers(0, 4, N)]
+    return jnp.asarray(random.random((N, 4, 8))), jnp.eye(4)[random.integers(0, 4, N)]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ def examples():
         {"mixup": 0.5},
         {"input_dropout": 0.3},
         {"edges": True},
+        {**DISTORTED, "directions": True},
         pytest.param({**DISTORTED, "edges": True, "mixup": 0.5, "input_dropout": 0.2}, marks=pytest.mark.slow),
     ],
     ids=",".join,
@@ -44,7 +46,9 @@ def test_each_part_where_it_is_asked_for(options):
         want = distort(distortion_key, want, Distortion(alpha=3, sigma=1, rotation=20, shift=1), STRENGTH)
     if "edges" in options:
         want = edge_maps(want)
-    want, want_y = want.reshape(N, 12), y
+    if "directions" in options:
+        want = View(directions=True).convert(want, distorted=True)
+    want, want_y = want.reshape(N, 32), y
     if "mixup" in options:
         want, want_y = mix(mixup_key, want, y, 0.5)
     if "input_dropout" in options:

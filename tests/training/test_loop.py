@@ -12,6 +12,7 @@ from jaxmlp import network
 from jaxmlp.data import datasets
 from jaxmlp.inputs.view import View
 from jaxmlp.training import loop
+from jaxmlp.training.augmentation import prepared
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.epoch import EpochInput, State, Tuning, train_epoch
 from jaxmlp.training.privacy.account import account_of
@@ -109,8 +110,9 @@ def test_a_run_continued_from_its_state_is_the_same_run(program):
 
 
 @pytest.mark.slow
-def test_distortions_that_have_weakened_to_nothing_leave_the_last_epoch_as_it_is(dataset):
-    plain = Config(hidden=2, epochs=2, batch_size=100)
+@pytest.mark.parametrize("shown", [{}, {"directions": True}, {"edges": True}], ids=",".join)
+def test_distortions_that_have_weakened_to_nothing_leave_the_last_epoch_as_it_is(dataset, shown):
+    plain = Config(hidden=2, epochs=2, batch_size=100, **shown)
     distorted = Config(**{**vars(plain), "shift": 3.0, "distortion_end": 0.0})
     losses = [
         [float(program.train(program.init(), epoch)[1].loss) for epoch in (0, 1)]
@@ -164,6 +166,17 @@ def test_the_epoch_is_compiled_for_its_mesh_and_in_the_blocks_that_are_fastest(d
     program = loop.prepare(Config(hidden=8, batch_size=64), dataset)
     assert compiled == [Tuning(program.mesh, 3)]
     assert program.mesh.size == 1
+
+
+def test_what_is_trained_on_is_made_after_its_distortion_and_what_is_scored_at_once(dataset):
+    config = Config(hidden=2, directions=True, deskew=True, shift=1.0)
+    view, upright = View(deskew=True, directions=True), View(deskew=True)
+    got = prepared(dataset, config)
+    np.testing.assert_array_equal(got.train.images, upright.prepare(dataset.train.images))
+    np.testing.assert_array_equal(got.validation.images, view.prepare(dataset.validation.images))
+    np.testing.assert_array_equal(got.test.images, view.prepare(dataset.test.images))
+    still = prepared(dataset, replace(config, shift=0.0))
+    np.testing.assert_array_equal(still.train.images, view.prepare(dataset.train.images))
 
 
 def test_upright_digits_are_trained_on_validated_and_tested(dataset):

@@ -9,6 +9,7 @@ import pytest
 
 from jaxmlp.data import datasets
 from jaxmlp.training import devices, loop, members
+from jaxmlp.training.augmentation import prepared
 from jaxmlp.training.config import Config
 from jaxmlp.training.members import Member
 
@@ -31,7 +32,7 @@ def dataset(few_digits):
 
 def group_of(configs, dataset):
     mesh = devices.members_mesh(0, len(configs))
-    return members.prepare(configs[0], dataset.map_images(configs[0].prepare), mesh, len(configs))
+    return members.prepare(configs[0], prepared(dataset, configs[0]), mesh, len(configs))
 
 
 def trained(group, configs):
