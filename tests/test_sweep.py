@@ -84,6 +84,7 @@ def test_report_takes_the_folder(call, folder, tmp_path):
     assert len(re.findall(r'<th scope="row">learning_rate=0\.[51]-seed=[012]</th>', page)) == 6
 
 
+@pytest.mark.slow
 def test_reports_of_several_sweeps_are_written_into_the_first_of_them(call, folder, tmp_path):
     pytest.importorskip("matplotlib")
     first, second = (shutil.copytree(folder[0], tmp_path / name) for name in ("first", "second"))
@@ -134,6 +135,7 @@ def test_a_mistake_is_one_line_and_an_exit_code_and_leaves_nothing(call, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_lists_of_epsilon_are_networks_that_differ_in_their_noise(call, few_digits, tmp_path):
     pytest.importorskip("dp_accounting")
     flags = ["--target_epsilon=2,8", "--clip_norm=1", "--delta=1e-3", "--batch_size=50", "--epochs=1", "--hidden=5"]

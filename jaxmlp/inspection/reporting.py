@@ -52,10 +52,13 @@ def write_sweep(folder: Path, others: Sequence[Path] = ()) -> Path:
     """
     compared = _read([folder, *others])
     named = _named(compared)
-    ends = {name: run.history[-1] for name, run in named.items()}
-    best = min(ends, key=lambda name: (ends[name].validation_errors, ends[name].validation_loss))
-    networks = lines.counted(len(compared), "network")
-    lead = f"{networks}; the best on validation is {best}: {facts.summary(named[best])}"
+    ends = {name: run.history[-1] for name, run in named.items() if not run.config.train_on_all}
+    lead = lines.counted(len(compared), "network")
+    if ends:
+        best = min(ends, key=lambda name: (ends[name].validation_errors, ends[name].validation_loss))
+        lead += f"; the best on validation is {best}: {facts.summary(named[best])}"
+    else:
+        lead += f"; {facts.TRAINED_ON}"
     title = f"Sweep {folder.absolute().name}"
     table, drawn = _comparison(compared)
     return _write(folder / FOLDER / PAGE, page(title, lead, [drawn, table], []))

@@ -112,6 +112,16 @@ def test_of_many_settings_those_of_the_fewest_errors_are_drawn(copy, tmp_path, m
     assert page.count('<th scope="row">') == 12
 
 
+def test_a_sweep_has_a_best_unless_all_were_trained_on_the_validation_images(copy, tmp_path):
+    sweep = tmp_path / "sweep"
+    runs = [shutil.copytree(copy, sweep / name) for name in ("a", "b")]
+    (sweep / "sweep.csv").write_text("run,end\na,done\nb,done\n")
+    change(runs[0], config={"train_on_all": True})
+    assert "2 networks; the best on validation is b: 784-12-10" in reporting.write_sweep(sweep).read_text()
+    change(runs[1], config={"train_on_all": True})
+    assert "2 networks; the validation images were trained on too" in reporting.write_sweep(sweep).read_text()
+
+
 def test_a_place_that_cannot_be_written(copy):
     (copy / "report").write_text("in the way")
     with pytest.raises(FileError, match="report: expected a folder to write in, got File exists"):

@@ -324,6 +324,7 @@ def test_no_epochs_are_a_test_alone(few_digits, tmp_path, capsys):
 PRIVATE = replace(BASE, batch_size=50, noise_multiplier=2.0, clip_norm=1.0, delta=1e-3)
 
 
+@pytest.mark.slow
 def test_private_networks_are_the_runs_of_their_flags_and_secrets(few_digits, tmp_path, capsys, monkeypatch):
     members = {
         "noise_multiplier=0.0": replace(BASE, epochs=1),
@@ -353,6 +354,7 @@ def test_private_networks_are_the_runs_of_their_flags_and_secrets(few_digits, tm
     assert re.search(r"noise_multiplier  epochs  validation errors     loss +ε  test errors +time\n", out)
 
 
+@pytest.mark.slow
 def test_a_private_network_that_has_lost_its_secret_stops_no_other(few_digits, tmp_path, monkeypatch):
     members = {f"seed={seed}": replace(PRIVATE, seed=seed, epochs=1) for seed in (0, 1)}
     with monkeypatch.context() as patched, pytest.raises(Stopped):
