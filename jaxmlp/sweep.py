@@ -7,6 +7,7 @@ srun python -m jaxmlp.sweep --distributed ...        one sweep of several proces
 
 Values are divided by commas, those of --phi by slashes: relu,sigmoid/tanh. 0:25 are the integers from 0 to 24.
 Combinations that cannot be, as of --optimizer=sgd,adam --momentum=0,0.9, are left out, in one line that says why.
+Private networks (--target_epsilon, --noise_multiplier) are trained one after another.
 """
 
 from dataclasses import asdict

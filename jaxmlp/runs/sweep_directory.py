@@ -53,6 +53,11 @@ def result(history: Sequence[Metrics], test_errors: int | None, end: str) -> Res
 
 
 @machines.led
+def save_flags(folder: Path, text: str) -> None:
+    files.replace(folder / FLAGS, text.encode())
+
+
+@machines.led
 def save(
     folder: Path, varying: Sequence[str], members: Mapping[str, Config], results: Mapping[str, Result]
 ) -> None:

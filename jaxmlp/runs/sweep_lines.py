@@ -17,21 +17,34 @@ MOST_REASONS = 3
 _FAILED = Result(end=NOT_TRAINED)
 
 
-def left_out(reasons: Mapping[str, str], networks: int) -> str:
-    """Why combinations of options, by name, are none of so many networks."""
+def networks(varying: Sequence[str], count: int, results: Mapping[str, Result]) -> str:
+    """How many there are, in what they differ, and how many have ended."""
+    said = [lines.counted(count, "network")]
+    if varying:
+        said.append(f"which differ in {', '.join(varying)}")
+    done = sum(of_one.end == DONE for of_one in results.values())
+    if done:
+        said.append(f"{done} of them done")
+    if len(results) > done:
+        said.append(f"{len(results) - done} diverged")
+    return ", ".join(said)
+
+
+def left_out(reasons: Mapping[str, str], count: int) -> str:
+    """Why combinations of options, by name, are none of so many."""
     of_all = list(dict.fromkeys(reasons.values()))
     more = f"; and {len(of_all) - MOST_REASONS} reasons more" if len(of_all) > MOST_REASONS else ""
     return (
-        f"{len(reasons):,} of {len(reasons) + networks:,} combinations cannot be, and are left out: "
+        f"{len(reasons):,} of {len(reasons) + count:,} combinations cannot be, and are left out: "
         f"{'; '.join(of_all[:MOST_REASONS])}{more}"
     )
 
 
-def program(config: Config, dataset: Dataset, networks: int, group: Group) -> str:
+def program(config: Config, dataset: Dataset, count: int, group: Group) -> str:
     pixels = dataset.train.images[0].size
     return (
-        f"{lines.counted(networks, 'network')} {pixels}-{config.hidden}-{dataset.classes}, {config.phi}, "
-        f"{min(networks, group.slots)} at once; compiled in {group.compile_seconds:.1f} s"
+        f"{lines.counted(count, 'network')} {pixels}-{config.hidden}-{dataset.classes}, {config.phi}, "
+        f"{min(count, group.slots)} at once; compiled in {group.compile_seconds:.1f} s"
     )
 
 

@@ -14,9 +14,9 @@ from tqdm import tqdm
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.view import View
-from jaxmlp.runs import environment, files, lines, machines, run_directory, run_writer, sweep_directory, sweep_lines
+from jaxmlp.runs import environment, lines, machines, run_directory, run_writer, sweep_directory, sweep_lines
 from jaxmlp.runs.checkpoint import CheckpointError
-from jaxmlp.runs.run_directory import FLAGS, RunError, RunWarning
+from jaxmlp.runs.run_directory import RunError, RunWarning
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.runs.sweep_directory import DONE, Result
@@ -62,14 +62,13 @@ def sweep(
     )
     for config in told.members.values():
         config.check_data(loaded[config.train_on_all].train.images.shape)
-    settings = dict.fromkeys(replace(config, seed=0) for config in told.members.values() if config.private)
-    privacy = [lines.privacy(config, len(loaded[config.train_on_all].train.labels)) for config in settings]
+    privacy = _privacy(told, loaded)
     mesh = devices.members_mesh(device_count, len(told.members))
     run_dir = run_dir or run_writer.fresh(recipe)
     with sweep_directory.opened(run_dir):
         under_way = _Sweep(told, run_dir, stop, loaded)
-        under_way.begin(mesh)
-        print("\n".join([*dict.fromkeys(privacy), f"sweep: {run_dir}"]), flush=True)
+        under_way.begin()
+        print("\n".join([lines.on_devices(mesh), *under_way.header(), *privacy, f"sweep: {run_dir}"]), flush=True)
         disable = None if machines.leads() else True
         with tqdm(total=under_way.epochs_left, unit="epoch", leave=False, disable=disable) as bar:
             for group in under_way.groups():
@@ -85,6 +84,7 @@ class _Sweep:
         self.told, self.folder, self.stop, self.loaded = told, folder, stop, loaded
         self.results: dict[str, Result] = {}  # of those that have ended
         self.failed: dict[str, str] = {}  # why a member cannot be trained
+        self.environment = environment.describe(devices.first_device())  # where each is whole, as in `train`
         self._last: tuple[tuple[bool, View, bool], Dataset] | None = None
 
     @property
@@ -97,49 +97,52 @@ class _Sweep:
     def epochs_left(self) -> int:
         return sum(config.epochs for config in self.left.values())
 
-    def begin(self, mesh: Mesh) -> None:
-        """Look what is there, and say what there is to do.
+    def begin(self) -> None:
+        """Look what is there, and write what is told.
 
         Raises ConfigError, RunError, FileError.
         """
-        results, self.failed = self._looked()
-        self.results = {name: Result(*values) for name, values in results.items()}
-        self._save()
-        differ = f", which differ in {', '.join(self.told.varying)}" if self.told.varying else ""
-        diverged = sum(result.end != DONE for result in self.results.values())
-        done = f", {len(self.results) - diverged} of them done" if self.results else ""
-        done += f", {diverged} diverged" if diverged else ""
-        print(lines.on_devices(mesh))
-        print(f"{lines.counted(len(self.told.members), 'network')}{differ}{done}")
-        if self.told.left_out:
-            print(sweep_lines.left_out(self.told.left_out, len(self.told.members)))
-        for name in self.failed:
-            print(self._not_trained(name))
-        self.stop.how_to_go_on = f"--run_dir={self.folder} goes on from the last epochs that were saved"
-
-    @machines.led
-    def _looked(self) -> tuple[dict[str, Result], dict[str, str]]:
-        """The results and the failures that the folder shows; then it holds the flags."""
-        results: dict[str, Result] = {}
-        failed: dict[str, str] = {}
-        ends = sweep_directory.ends(self.folder)
+        ends = sweep_directory.ends(self.folder) if machines.leads() else {}
         for name, config in self.told.members.items():
-            writer = RunWriter(self.folder / name)
-            if not writer.check(config, self._dataset(config).sha256):
-                continue
-            try:
-                if result := _ended(config, writer, ends.get(name, "")):
-                    results[name] = result
-            except CheckpointError as error:
-                failed[name] = str(error)
+            found = self._look(name, config, ends.get(name, ""))
+            if isinstance(found, str):
+                self.failed[name] = found
+            elif found:
+                self.results[name] = Result(*found)
         if dropped := [name for name in ends if name not in self.told.members]:
             text = f"{self.folder}: {', '.join(dropped)} stay, but are no longer in its table"
             warnings.warn(text, RunWarning, stacklevel=1)
-        files.replace(self.folder / FLAGS, self.told.flags.encode())
-        return results, failed
+        sweep_directory.save_flags(self.folder, self.told.flags)
+        self._save()
+        self.stop.how_to_go_on = f"--run_dir={self.folder} goes on from the last epochs that were saved"
+
+    @machines.led
+    def _look(self, name: str, config: Config, end: str) -> Result | str | None:
+        """How a member has ended: by its folder, or, if it diverged, by its `end` in the table; why it cannot be
+        trained; None if it can.
+        """
+        writer = RunWriter(self.folder / name)
+        if not writer.check(config, self._dataset(config).sha256):
+            return None
+        try:
+            history = run_directory.newest_history(writer.path)
+            test = writer.tested(config)
+        except CheckpointError as error:
+            return str(error)
+        if test and test["epoch"] == len(history):  # else its last checkpoint is damaged
+            return sweep_directory.result(history, test["errors"], DONE)
+        return sweep_directory.result(history, None, end) if end not in ("", DONE) else None
 
     def _not_trained(self, name: str) -> str:
         return f"{name}: {sweep_lines.NOT_TRAINED}: {self.failed[name]}"
+
+    def header(self) -> list[str]:
+        """What there is to do, in lines."""
+        told, results = self.told, self.results
+        header = [sweep_lines.networks(told.varying, len(told.members), results)]
+        if told.left_out:
+            header.append(sweep_lines.left_out(told.left_out, len(told.members)))
+        return header + list(map(self._not_trained, self.failed))
 
     def groups(self) -> list[dict[str, Config]]:
         """The members that are left, those together that one program trains: a private one by itself."""
@@ -204,10 +207,9 @@ class _Sweep:
     @machines.led
     def _claim(self, name: str, config: Config, held: ExitStack) -> str:
         """Lock and claim the folder of a member; why that cannot be, or nothing."""
-        environment_now = environment.describe(devices.first_device())
         try:
             writer = held.enter_context(run_writer.opened(self.folder / name))
-            writer.claim(config, self._dataset(config).sha256, environment_now, self.told.flags_of(config))
+            writer.claim(config, self._dataset(config).sha256, self.environment, self.told.flags_of(config))
             if config.private:
                 writer.secret()
         except RunError as error:  # another process trains it, or it lacks something
@@ -260,16 +262,11 @@ class _Sweep:
         return f"\n{table}\n\n{sweep_lines.best(told.members, results, told.data_dir)}"
 
 
-def _ended(config: Config, writer: RunWriter, end: str) -> Result | None:
-    """How a member that was begun has ended, if it has: by its folder, or, diverged, by the table's `end`.
-
-    Raises CheckpointError.
-    """
-    history = run_directory.newest_history(writer.path)
-    test = writer.tested(config)
-    if test and test["epoch"] == len(history):  # else its last checkpoint is damaged
-        return sweep_directory.result(history, test["errors"], DONE)
-    return sweep_directory.result(history, None, end) if end not in ("", DONE) else None
+def _privacy(told: Told, loaded: Mapping[bool, Dataset]) -> list[str]:
+    """What the private members end with, each line once. Raises MissingExtra."""
+    settings = dict.fromkeys(replace(config, seed=0) for config in told.members.values() if config.private)
+    said = (lines.privacy(config, len(loaded[config.train_on_all].train.labels)) for config in settings)
+    return list(dict.fromkeys(said))
 
 
 class _Writing(NamedTuple):
