@@ -80,7 +80,7 @@ def ends(path: Path) -> dict[str, str]:
         return {}
     try:
         rows = csv.DictReader(io.StringIO(files.read(path / SWEEP).decode()))
-        return {row[RUN]: row["end"] for row in rows}
+        return {row[RUN]: row["end"] or "" for row in rows}
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(f"{path / SWEEP}: expected a table of networks, got {error!r}") from error
 
