@@ -33,13 +33,20 @@ class Processes:
     The last ones may be `missing`.
     """
 
+    command = "train"
+
     def __init__(self, folder, n, *arguments, own=None, host="127.0.0.1", environments=None, missing=0):
         with socket.create_server((host, 0)) as free:
             address = f"{host}:{free.getsockname()[1]}"
         self.outputs, self.running = [], []
         for i in range(n - missing):
             given = [f"--coordinator_address={address}", f"--num_processes={n}", f"--process_id={i}"]
-            command = [sys.executable, "-m", "jaxmlp.train", *(["--distributed"] if environments else given)]
+            command = [
+                sys.executable,
+                "-m",
+                f"jaxmlp.{self.command}",
+                *(["--distributed"] if environments else given),
+            ]
             command += ["--initialization_timeout=30", *arguments, *(own or {}).get(i, ())]
             where = folder / f"process{i}"
             where.mkdir(exist_ok=True)

@@ -37,6 +37,7 @@ class _Group:
 
     def __init__(self, process: int, links: list[Link]) -> None:
         self.process, self.links = process, links
+        self.leading = False  # whether it does what is `led`, while the others wait
         self.inboxes: list[SimpleQueue[Any]] = [SimpleQueue() for _ in links]
         self.left = [threading.Event() for _ in links]
         self.ended = [threading.Event() for _ in links]
@@ -62,6 +63,13 @@ class _Group:
         if self.last_words.acquire(blocking=False):
             print(f"error: {words}", file=sys.stderr, flush=True)
             leave(LOST, words)
+
+    def lead(self, work: Callable[[], Any]) -> Any:
+        self.leading = True
+        try:
+            return work()
+        finally:
+            self.leading = False
 
     def tell(self, link: Link, value: Any) -> None:
         with contextlib.suppress(OSError):  # its process has ended, which _listen notices
@@ -141,7 +149,7 @@ def leads() -> bool:
 
 def gather(value: Any) -> list[Any]:
     """The value of every process, in their order. It is made of what JSON has."""
-    if _group is None:
+    if _group is None or _group.leading:
         return [value]
     if _group.process == 0:
         values = [value, *(inbox.get() for inbox in _group.inboxes)]
@@ -154,13 +162,16 @@ def gather(value: Any) -> list[Any]:
 
 
 def led(function: F) -> F:
-    """Decorate what process 0 alone does; its result, of what JSON has, is that of all. If it fails, all end."""
+    """Decorate what process 0 alone does; its result, of what JSON has, is that of all. If it fails, all end.
+
+    Within it, all that is led or gathered is a plain call.
+    """
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if _group is None:
+        if _group is None or _group.leading:
             return function(*args, **kwargs)
-        return gather(function(*args, **kwargs) if _group.process == 0 else None)[0]
+        return gather(_group.lead(partial(function, *args, **kwargs)) if _group.process == 0 else None)[0]
 
     return called  # type: ignore[return-value]
 
