@@ -62,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.start(main, FLAGS, set_up=set_up)
+    commands.start(main, FLAGS, set_up=set_up, refused=MACHINES.expect)
