@@ -1,11 +1,16 @@
-"""Ctrl-C while a command is still being imported: one line and exit code 130, no traceback."""
+"""Signals outside training: Ctrl-C while a command is still being imported is one line and exit code 130."""
 
+import contextlib
 import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
+
+
+class Terminated(BaseException):
+    """SIGTERM, inside `sigterm_raises`."""
 
 
 def leave_quietly(argv: Sequence[str], orig_argv: Sequence[str]) -> None:
@@ -18,6 +23,26 @@ def leave_quietly(argv: Sequence[str], orig_argv: Sequence[str]) -> None:
         program = orig_argv[-len(argv)].removeprefix("-m")
     if re.fullmatch(r"jaxmlp(\.\w+)*", program):
         signal.signal(signal.SIGINT, _leave)
+
+
+@contextlib.contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """SIGTERM raises Terminated here, where it would end the process without a word."""
+    before = signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_at_once() -> None:
+    """From here on SIGTERM and Ctrl-C end the process without a word."""
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_DFL)
+
+
+def _raise_terminated(signum: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

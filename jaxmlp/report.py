@@ -4,6 +4,8 @@ python -m jaxmlp.report RUN
 python -m jaxmlp.report --run_dir=RUN --compare RUN2 ...     with the learning curves and results of others beside
 python -m jaxmlp.report --compare RUN1 RUN2 ...              that comparison alone, RUN1/report/comparison.html
 python -m jaxmlp.report SWEEP                                the networks of a sweep, SWEEP/report/index.html
+
+To compare, a SWEEP stands for all its runs.
 """
 
 from pathlib import Path
@@ -28,7 +30,7 @@ def main(*named: str) -> None:
         commands.fail("--run_dir: expected a run directory, got none", commands.WRONG_FLAGS)
     with plot_extra():
         from jaxmlp.inspection import reporting
-    others = [path for folder in named for path in sweep_directory.run_dirs(Path(folder))]
+    others = [Path(folder) for folder in named]
     if RUN_DIR.value and sweep_directory.is_sweep(RUN_DIR.value):
         print(reporting.write_sweep(RUN_DIR.value, others))
     elif RUN_DIR.value:

@@ -30,7 +30,7 @@ TARGET_EPSILON = FLAGS.positive(
 
 
 def set_up() -> None:
-    MACHINES.join(told=("run_dir", "devices"), own=("data_dir", "compilation_cache_dir"))
+    MACHINES.join(told=("run_dir", "devices", "target_epsilon"), own=("data_dir", "compilation_cache_dir"))
     devices.make_cpu_devices(DEVICES.value)
 
 
@@ -48,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.start(main, FLAGS, set_up=set_up)
+    commands.start(main, FLAGS, set_up=set_up, refused=MACHINES.expect)

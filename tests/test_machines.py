@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,11 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxmlp.commands import BAD_DATA, WRONG_FLAGS, machine_flags
 from jaxmlp.commands.flags import FlagError
-from jaxmlp.runs import run_directory
+from jaxmlp.runs import run_directory, storage
 from jaxmlp.runs.machines import LOST
 from shell import ENVIRONMENT, assert_one_line, run
 
@@ -26,15 +28,25 @@ SECONDS = 20  # in which the others end when one is killed
 
 
 class Processes:
-    """So many of a run, each with its output in files; `own` has more arguments of some, by number."""
+    """So many of a run, each with its output in files; `own` has more arguments of some, by number.
 
-    def __init__(self, folder, n, *arguments, own=None, host="127.0.0.1", environments=None):
+    The last ones may be `missing`.
+    """
+
+    command = "train"
+
+    def __init__(self, folder, n, *arguments, own=None, host="127.0.0.1", environments=None, missing=0):
         with socket.create_server((host, 0)) as free:
             address = f"{host}:{free.getsockname()[1]}"
         self.outputs, self.running = [], []
-        for i in range(n):
+        for i in range(n - missing):
             given = [f"--coordinator_address={address}", f"--num_processes={n}", f"--process_id={i}"]
-            command = [sys.executable, "-m", "jaxmlp.train", *(["--distributed"] if environments else given)]
+            command = [
+                sys.executable,
+                "-m",
+                f"jaxmlp.{self.command}",
+                *(["--distributed"] if environments else given),
+            ]
             command += ["--initialization_timeout=30", *arguments, *(own or {}).get(i, ())]
             where = folder / f"process{i}"
             where.mkdir(exist_ok=True)
@@ -113,7 +125,7 @@ def test_sigterm_to_one_ends_all_with_everything_saved_and_none_listens_elsewher
     arguments = f"--data_dir={few_digits}", "--run_dir=run", *OPTIONS, "--epochs=100000"
     with Processes(tmp_path, 2, *arguments, host="127.0.0.2") as two:
         two.wait_for_epoch(1)
-        heard = [listening(process.pid) for process in two.running]
+        heard = [addresses(process.pid) for process in two.running]
         assert heard[0] == {"127.0.0.2"}
         assert heard[1] <= {"127.0.0.1", "127.0.0.2"}  # from where it reaches process 0
         two.running[1].send_signal(signal.SIGTERM)
@@ -125,15 +137,72 @@ def test_sigterm_to_one_ends_all_with_everything_saved_and_none_listens_elsewher
     assert run_directory.newest(tmp_path / "process0" / "run")[0].name == f"checkpoint-{int(saved):06d}.npz"
 
 
-def listening(pid):
-    """The IPv4 addresses at which the process accepts connections."""
+HIDDEN = "--hidden: expected an integer from 1 to 100000, got 'many'\n"
+AMONG = "--process_id: expected less than num_processes, which is 2, got 2\n"
+
+
+@pytest.mark.parametrize(
+    ("failing", "argument", "line"),
+    [(0, "--hidden=many", HIDDEN), (1, "--hidden=many", HIDDEN), (1, "--process_id=2", AMONG)],
+)
+def test_wrong_flags_of_one_end_the_other_before_they_meet(tmp_path, failing, argument, line):
+    with Processes(tmp_path, 2, own={failing: [argument]}) as two:
+        ended = two.finish(SECONDS)
+    number = 2 if argument == "--process_id=2" else failing
+    assert ended.pop(failing) == (WRONG_FLAGS, "", f"error: {line}")
+    assert ended == [(LOST, "", f"error: process {number}: {line}")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "signum", "said"), [(0, signal.SIGINT, "interrupted"), (1, signal.SIGTERM, "terminated")]
+)
+def test_a_signal_to_one_that_waits_ends_those_who_wait_with_it(tmp_path, asked, signum, said):
+    with Processes(tmp_path, 3, missing=1) as two:
+        for _ in range(600):
+            if addresses(two.running[0].pid, ESTABLISHED):
+                break
+            time.sleep(0.05)
+        two.running[asked].send_signal(signum)
+        ended = two.finish(SECONDS)
+    assert ended.pop(asked) == (128 + signum, "", f"error: {said}\n")
+    assert ended == [(LOST, "", f"error: process {asked}: {said}\n")]
+
+
+# Between the meeting and training: see machines.join.
+TERMINATES_ITSELF = """\
+import os, signal, sys
+from jaxmlp.runs import machines
+process, port = map(int, sys.argv[1:])
+machines.join(machines.expect(("127.0.0.1", port), process, 2), None, {}, 30)
+if process == 1:
+    signal.raise_signal(signal.SIGTERM)
+machines.gather(None)
+os._exit(0)
+"""
+
+
+def test_jax_does_not_take_sigterm_for_itself():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    commands = [[sys.executable, "-c", TERMINATES_ITSELF, str(process), port] for process in (0, 1)]
+    environment = {**ENVIRONMENT, "JAX_PLATFORMS": "cpu"}
+    both = [subprocess.Popen(c, stderr=subprocess.PIPE, text=True, env=environment) for c in commands]
+    said = [process.communicate(timeout=60)[1] for process in both]
+    assert [process.returncode for process in both] == [LOST, -signal.SIGTERM], said
+
+
+ESTABLISHED, LISTENING = "01", "0A"
+
+
+def addresses(pid, wanted=LISTENING):
+    """The IPv4 addresses of the process's own at which it accepts connections, or has one."""
     links = [os.readlink(f) for f in Path(f"/proc/{pid}/fd").iterdir()]
     inodes = {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
     found = set()
     for table in ("tcp", "tcp6"):
         for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             _, local, _, state, *_ = columns = row.split()
-            if state == "0A" and columns[9] in inodes:
+            if state == wanted and columns[9] in inodes:
                 address = local.partition(":")[0]
                 assert len(address) == 8 or address.startswith("0000000000000000FFFF0000"), row
                 found.add(".".join(str(byte) for byte in reversed(bytes.fromhex(address[-8:]))))
@@ -151,6 +220,22 @@ def test_one_is_killed_and_the_others_end(few_digits, tmp_path, killed):
     for code, _, err in ended:
         assert (code, err) == (LOST, line) or (killed == 0 and code in (LOST, ABORTED)), (code, err)
     assert run_directory.newest(tmp_path / "process0" / "run")
+
+
+def test_two_processes_train_privately_as_one_does_with_their_secret(few_digits, tmp_path):
+    private = "--target_epsilon=3", "--delta=1e-3", "--clip_norm=1", "--hidden=12", "--batch_size=250", "--epochs=2"
+    with Processes(tmp_path, 2, f"--data_dir={few_digits}", "--run_dir=run", *private) as two:
+        for code, _, err in (ended := two.finish()):
+            assert (code, err) == (0, "")
+    assert re.search(r"^privacy: ε (2\.9\d\d|3\.000) in the end", ended[0][1], re.M)
+    told, one = tmp_path / "process0" / "run", tmp_path / "one"
+    one.mkdir()
+    for name in (run_directory.CONFIG, run_directory.FLAGS, run_directory.SECRET):
+        shutil.copy(told / name, one)
+    assert run("train", f"--run_dir={one}").returncode == 0
+    networks = [storage.load(path)[0] for path in (told, one)]
+    for of_two, of_one in zip(*networks, strict=True):
+        np.testing.assert_allclose(of_two, of_one, rtol=1e-5, atol=1e-6)
 
 
 def test_what_fails_in_one_ends_all_in_one_line(few_digits, tmp_path):
@@ -185,7 +270,6 @@ MISSING = "a value, or --distributed under SLURM, Open MPI or on a TPU pod, got 
     ("arguments", "message"),
     [
         (("here", 2, 0), "--coordinator_address: expected host:port, got 'here'"),
-        (("h:1", 2, 2), "--process_id: expected less than num_processes, which is 2, got 2"),
         (("h:1",), f"--num_processes: expected {MISSING}"),
     ],
 )

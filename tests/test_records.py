@@ -106,8 +106,7 @@ def test_a_training_that_fails_ends_the_table_with_its_code(small_recipe, tmp_pa
         table.trained("small", range(1), tmp_path)
 
 
-def test_a_private_recipe_is_trained_by_itself(small_recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "PRIVATE", [table.Row("small", "", "")])
+def test_a_private_recipe_is_trained_too(small_recipe, tmp_path):
     small_recipe("--epochs=1", "--batch_size=50", "--clip_norm=1", "--delta=1e-3", "--noise_multiplier=2")
     results = table.trained("small", range(3, 5), tmp_path)
     assert [result.run_dir for result in results] == [tmp_path / "small" / f"seed={seed}" for seed in (3, 4)]

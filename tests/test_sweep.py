@@ -85,6 +85,23 @@ def test_report_takes_the_folder(call, folder, tmp_path):
 
 
 @pytest.mark.slow
+def test_reports_of_several_sweeps_are_written_into_the_first_of_them(call, folder, tmp_path):
+    pytest.importorskip("matplotlib")
+    first, second = (shutil.copytree(folder[0], tmp_path / name) for name in ("first", "second"))
+    done = call("report", "--compare", first, second)
+    assert (done.stdout, done.stderr) == (f"{first / 'report' / 'comparison.html'}\n", "")
+    page = (first / "report" / "comparison.html").read_text()
+    assert "<h1>Runs first, second</h1>" in page
+    assert len(re.findall(rf'<th scope="row">{tmp_path}/(first|second)/learning_rate=', page)) == 12
+    assert not list(tmp_path.glob("*/*/report"))
+
+
+def test_train_says_what_the_folder_of_a_sweep_is(call, folder):
+    done = call("train", f"--run_dir={folder[0]}")
+    assert_one_line(done, 2, f"error: {folder[0]}: expected the directory of one run, got that of a sweep of them")
+
+
+@pytest.mark.slow
 def test_predict_and_explore_take_a_member_and_say_what_a_sweep_is(call, folder):
     path, _ = folder
     assert_one_line(
@@ -98,7 +115,8 @@ def test_predict_and_explore_take_a_member_and_say_what_a_sweep_is(call, folder)
     ("arguments", "code", "line"),
     [
         (["--seed=0:0"], 1, "--seed: expected 1 to 10000 values, got 0 in '0:0'"),
-        (["--hidden=30,0"], 1, "--hidden: expected an integer from 1 to 100000, got 0"),
+        (["--hidden=30,0"], 1, "--hidden: expected an integer from 1 to 100000, got '0' in '30,0'"),
+        (["--optimizer=adam", "--momentum=0.5"], 1, "--momentum: expected 0.0 with the optimizer adam, got 0.5"),
         (["--seed=0,1", "some"], 1, "expected flags (--name=value) only, got 'some'"),
         (["--devices=2"], 1, "--devices: expected at most 1, which is all there are, got 2"),
         (["--data_dir=nowhere"], 2, "{here}/nowhere: expected a folder of four IDX files, got No such file"),
@@ -115,6 +133,30 @@ def test_a_mistake_is_one_line_and_an_exit_code_and_leaves_nothing(call, tmp_pat
     done = call("sweep", *arguments, cwd=tmp_path)
     assert_one_line(done, code, f"error: {line.format(here=tmp_path)}")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.slow
+def test_lists_of_epsilon_are_networks_that_differ_in_their_noise(call, few_digits, tmp_path):
+    pytest.importorskip("dp_accounting")
+    flags = ["--target_epsilon=2,8", "--clip_norm=1", "--delta=1e-3", "--batch_size=50", "--epochs=1", "--hidden=5"]
+    done = call("sweep", f"--data_dir={few_digits}", *flags, "--run_dir=some", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 networks, which differ in noise_multiplier\nprivacy: ε " in done.stdout
+    rows = re.findall(r"^ +([\d.]+) +1 +\d+ +[\d.]+ +([\d.]+) +\d+ +[\d.]+ s$", done.stdout, re.M)
+    (sigma, epsilon), (less_noise, more_told) = [map(float, row) for row in rows]
+    assert sigma > less_noise
+    assert 1.9 < epsilon <= 2
+    assert 7 < more_told <= 8
+    assert re.search("^its ε is of this network by itself: that it was chosen among 2 tells", done.stdout, re.M)
+    assert sorted(path.name for path in (tmp_path / "some").glob("*=*")) == [
+        "target_epsilon=2.0",
+        "target_epsilon=8.0",
+    ]
+    again = call("sweep", "--run_dir=some", cwd=tmp_path)
+    assert "2 of them done\n" in again.stdout
+    both = call("sweep", "--run_dir=some", "--noise_multiplier=1", cwd=tmp_path)
+    assert_one_line(both, 1, "error: --target_epsilon: expected it or --noise_multiplier, got both")
+    assert call("evaluate", "some", cwd=tmp_path).returncode == 0
 
 
 def test_it_is_named_by_its_recipe_and_goes_on_with_its_own_flags(call, few_digits, tmp_path):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from absl import flags as absl_flags
 from jaxmlp.commands import grid
 from jaxmlp.commands.grid import Grid, GridError, ListParser, Values
 from jaxmlp.inputs.view import View
+from jaxmlp.runs import run_directory
 from jaxmlp.runs.run_directory import FLAGS
 from jaxmlp.training.config import Config
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
-TOLD = ("data_dir", "devices")  # what flags.txt may say beside the flags of Config
+TOLD = ("data_dir", "devices", "target_epsilon")  # what flags.txt may say beside the flags of Config
 
 _DEFINE: dict[Any, Any] = {
     int: absl_flags.DEFINE_integer,
@@ -71,6 +73,7 @@ class Flags:
         self._paths: dict[str, PathFlag] = {}
         self._files: Files = {}
         self._given: frozenset[str] = frozenset()
+        self._of_one_run = False  # whether flags.txt in the folder of a sweep is none of its own
         self.recipe = "train"  # the name of the recipe or flagfile that was given
 
     def path(self, name: str, help: str, empty: bool = False, absolute: bool = False) -> PathFlag:
@@ -90,9 +93,12 @@ class Flags:
         define = partial(absl_flags.DEFINE_integer, lower_bound=low, upper_bound=high)
         return self._define(define, name, default, help, expected)
 
-    def positive(self, name: str, help: str, group: str) -> Any:
-        """A finite number > 0, None where it is not set."""
-        return self._define(absl_flags.DEFINE_float, name, None, help, "a finite number > 0", group=group)
+    def positive(self, name: str, help: str, group: str, lists: bool = False) -> Any:
+        """A finite number > 0, with `lists` several of them; None where it is not set."""
+        expected = "a finite number > 0"
+        parser = ListParser(name, float, expected, lambda v: isfinite(v) and v > 0)
+        define = partial(absl_flags.DEFINE, parser) if lists else absl_flags.DEFINE_float
+        return self._define(define, name, None, help, expected, group=group)
 
     def choice(self, name: str, help: str, choices: Sequence[str]) -> Any:
         """One of the choices, the first unless told otherwise."""
@@ -103,10 +109,12 @@ class Flags:
 
         With `lists` each takes several values: see `read_grid`.
         """
+        self._of_one_run = not lists
         self._define(absl_flags.DEFINE_string, "recipe", None, "the flags of a recipe", " or ".join(recipes()))
         self._describe("flagfile", "flags from a file, one a line", "a path", "run")
         for group, f in _grouped():
-            of_list = partial(absl_flags.DEFINE, ListParser(f), boolean=f.type is bool)
+            parser = ListParser(f.name, f.type, f.metadata["expected"], f.metadata["valid"])
+            of_list = partial(absl_flags.DEFINE, parser, boolean=f.type is bool)
             define = of_list if lists else _DEFINE[f.type]
             self._define(define, f.name, f.default, f.metadata["help"], f.metadata["expected"], group=group)
 
@@ -115,11 +123,16 @@ class Flags:
         values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
         return Config(**values)
 
-    def read_grid(self) -> Grid:
-        """The networks that flags of lists ask for. Raises FlagError, ConfigError."""
+    def read_grid(
+        self, more: Mapping[str, Values] | None = None, config_of: Callable[..., Config] = Config
+    ) -> Grid:
+        """The networks that flags of lists ask for, with `more` that `config_of` takes beside the fields of Config.
+
+        Raises FlagError, and what config_of raises if that is not a ConfigError of some of the networks.
+        """
         try:
             values: dict[str, Any] = {f.name: self._values[f.name].value for f in fields(Config)}
-            return grid.grid(values)
+            return grid.grid({**(more or {}), **values}, config_of)
         except GridError as error:
             raise FlagError(str(error)) from error
 
@@ -138,7 +151,8 @@ class Flags:
     def given_values(self, *names: str) -> dict[str, Any]:
         """The values, by --name, of those flags of Config and of the others named that the command line gave."""
         known = (*names, *(f.name for f in fields(Config)))
-        return {f"--{name}": self._values[name].value for name in known if self.given(name)}
+        values = {f"--{name}": self._values[name].value for name in known if self.given(name)}
+        return {name: str(value) if isinstance(value, Values) else value for name, value in values.items()}
 
     def take(self, flagfile: str, own: Sequence[str]) -> None:
         """Let every flag be as this text of `flagfile` has it, but for those of the command line named in `own`."""
@@ -153,7 +167,7 @@ class Flags:
         """Set the flags from the arguments, and return those that are no flags, without the run directory.
 
         With a --run_dir that holds flags already, these come first, and those of the command line after them.
-        Raises FlagError.
+        Raises FlagError, and RunError if that is the folder of a sweep where one run is asked for.
         """
         arguments = [_with_recipe(argument) for argument in _joined(arguments)]
         self._files = _read_flagfiles(arguments)
@@ -168,12 +182,26 @@ class Flags:
             arguments = [f"--run_dir={run_dir}", *arguments]
             self._parse(arguments)
         run_dir = self._value("run_dir")
+        if run_dir and self._of_one_run:
+            run_directory.check_is_one(Path(run_dir))
         if run_dir and os.path.exists(recorded := Path(run_dir, FLAGS)):  # False for a name too long
             # A command that only looks at a run lacks most of these flags.
             undefined = ",".join([*TOLD, *(f.name for f in fields(Config))])
             self._files |= _read_flagfiles([f"--flagfile={recorded}"])
             self._parse([f"--undefok={undefined}", f"--flagfile={recorded}", *arguments])
         return operands
+
+    def parse_alone(self, arguments: Sequence[str], names: Sequence[str]) -> None:
+        """Set the flags of these names from the arguments, whatever else there is wrong. Raises FlagError."""
+        alone = absl_flags.FlagValues()  # type: ignore[no-untyped-call]
+        alone.set_gnu_getopt(True)
+        for name in names:
+            alone[name] = self._values[name]
+        try:
+            alone(["", *(a for a in arguments if not a.lstrip("-").startswith("flagfile"))], known_only=True)
+        except (absl_flags.Error, ValueError) as error:
+            raise FlagError(str(error)) from error
+        self._values.mark_as_parsed()
 
     def _parse(self, arguments: Sequence[str]) -> list[str]:
         said = io.StringIO()

@@ -1,21 +1,22 @@
 """Flags that take lists, as in --learning_rate=0.1,0.3 --seed=0:25, and the networks that they ask for.
 
 Values are divided by commas, those of --phi, which may hold a comma, by slashes: --phi=relu,sigmoid/tanh. Of
-integers 0:25 is a range, without its end.
+integers 0:25 is a range, without its end. A combination of values that do not go together is left out.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import Field
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
 from absl import flags as absl_flags
 
-from jaxmlp.training.config import Config
+from jaxmlp.training.config import Config, ConfigError
 
 MOST = 10_000  # networks
+LONGEST = 255  # characters of a network's name, which is that of a folder
 
 _SEPARATORS = {"phi": "/"}
 _PARSERS: dict[Any, Callable[[str], Any]] = {
@@ -44,13 +45,14 @@ class Grid(NamedTuple):
 
     varying: tuple[str, ...]
     members: dict[str, Config]
+    left_out: dict[str, str]  # why some combinations are none of them, by their names
 
 
 class ListParser(absl_flags.ArgumentParser[Values]):
-    """For absl: the values of a field of Config."""
+    """For absl: the values of a flag of this kind, each of which must be `valid`."""
 
-    def __init__(self, field: "Field[Any]") -> None:
-        self.name, self.kind, self.expected = field.name, field.type, field.metadata["expected"]
+    def __init__(self, name: str, kind: Any, expected: str, valid: Callable[[Any], bool]) -> None:
+        self.name, self.kind, self.expected, self.valid = name, kind, expected, valid
 
     def parse(self, argument: Any) -> Values:
         """Raises GridError."""
@@ -63,12 +65,17 @@ class ListParser(absl_flags.ArgumentParser[Values]):
 
     def _part(self, part: str, text: str) -> Any:
         try:
+            values: Sequence[Any]
             if self.kind is int and (ends := re.fullmatch(r"(-?\d+):(-?\d+)", part)):
-                values = range(int(ends[1]), int(ends[2]))
-                if not 1 <= len(values) <= MOST:
-                    raise GridError(f"--{self.name}: expected 1 to {MOST} values, got {len(values)} in {text!r}")
-                return values
-            return [_PARSERS[self.kind](part)]
+                first, end = int(ends[1]), int(ends[2])
+                if not 1 <= end - first <= MOST:
+                    raise GridError(f"--{self.name}: expected 1 to {MOST} values, got {end - first} in {text!r}")
+                values = range(first, end)
+            else:
+                values = [_PARSERS[self.kind](part)]
+            if not all(map(self.valid, values)):
+                raise ValueError(part)
+            return values
         except GridError:
             raise
         except ValueError as error:
@@ -76,15 +83,30 @@ class ListParser(absl_flags.ArgumentParser[Values]):
             raise GridError(f"--{self.name}: expected {self.expected}, got {wrong}") from error
 
 
-def grid(values: Mapping[str, Values]) -> Grid:
-    """The networks of these values of the fields of Config. Raises GridError, ConfigError."""
+def grid(values: Mapping[str, Values], config_of: Callable[..., Config] = Config) -> Grid:
+    """The networks of these values of what `config_of` takes. Raises GridError, and ConfigError if none can be."""
     count = prod(map(len, values.values()))
     if count > MOST:
         raise GridError(f"expected flags that ask for at most {MOST} networks, got {count}")
     varying = tuple(name for name, of_flag in values.items() if len(of_flag) > 1)
-    configs = (Config(**dict(zip(values, chosen, strict=True))) for chosen in product(*values.values()))
-    return Grid(varying, {_name(config, varying or ("seed",)): config for config in configs})
+    members: dict[str, Config] = {}
+    errors: dict[str, ConfigError] = {}
+    for chosen in product(*values.values()):
+        options = dict(zip(values, chosen, strict=True))
+        name = _name(options, varying or ("seed",))
+        try:
+            members[name] = config_of(**options)
+        except ConfigError as error:  # each value is right by itself
+            errors[name] = error
+    if not members:
+        raise next(iter(errors.values()))
+    return Grid(varying, members, {name: str(error) for name, error in errors.items()})
 
 
-def _name(config: Config, options: tuple[str, ...]) -> str:
-    return "-".join(f"{option}={getattr(config, option)}" for option in options)
+def _name(options: Mapping[str, Any], varying: tuple[str, ...]) -> str:
+    """One that is too long for a folder ends with a hash of what is cut off."""
+    name = "-".join(f"{option}={options[option]}" for option in varying)
+    if len(name) <= LONGEST:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: LONGEST - len(digest) - 1]}-{digest}"

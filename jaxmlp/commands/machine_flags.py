@@ -1,7 +1,9 @@
 """--distributed, or --coordinator_address, --num_processes and --process_id: a run of several processes."""
 
+import contextlib
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import jaxmlp
 from jaxmlp.commands.flags import FlagError, Flags
 from jaxmlp.runs import environment, machines
+from jaxmlp.runs.rendezvous import Meeting
 
 NAMES = ("coordinator_address", "num_processes", "process_id")
 MOST = 1_000_000
@@ -38,10 +41,31 @@ class MachineFlags:
         These are those of Config, of `told` and of `own`. What of the first two stands on the command line must do
         so in all processes; of the last, each may have its own. Raises FlagError, MachineError.
         """
-        values = [self._address.value, self._processes.value, self._process.value]
-        if not self._distributed.value and all(value is None for value in values):
+        if not self._several():
             return
-        local_devices = None
+        meeting, local_devices = self._expect()
+        same = {**_versions(), **self._flags.given_values(*told)}
+        machines.join(meeting, local_devices, same, self._timeout.value)
+        flagfile = machines.gather(self._flags.flagfile(*told, *own))[0]
+        if not machines.leads():
+            self._flags.take(flagfile, own)
+
+    def expect(self, arguments: Sequence[str]) -> None:
+        """Let the other processes, if there are to be any, hear why this one ends: its arguments are wrong."""
+        with contextlib.suppress(FlagError):
+            self._flags.parse_alone(arguments, ("distributed", *NAMES, "initialization_timeout"))
+            if self._several():
+                self._expect()
+
+    def _several(self) -> bool:
+        return self._distributed.value or any(value is not None for value in self._values())
+
+    def _values(self) -> list[Any]:
+        return [self._address.value, self._processes.value, self._process.value]
+
+    def _expect(self) -> tuple[Meeting, list[int] | None]:
+        """The meeting, and the numbers of this process's devices. Raises FlagError."""
+        values, local_devices = self._values(), None
         if self._distributed.value:
             *values, local_devices = _detected(values, self._timeout.value)
         for name, value in zip(NAMES, values, strict=True):
@@ -49,13 +73,10 @@ class MachineFlags:
                 expected = "a value, or --distributed under SLURM, Open MPI or on a TPU pod"
                 raise FlagError(f"--{name}: expected {expected}, got none")
         address, processes, process = values
+        meeting = machines.expect(_host_and_port(address), process, processes)
         if process >= processes:
             raise FlagError(f"--process_id: expected less than num_processes, which is {processes}, got {process}")
-        same = {**_versions(), **self._flags.given_values(*told)}
-        machines.join(_host_and_port(address), processes, process, local_devices, same, self._timeout.value)
-        flagfile = machines.gather(self._flags.flagfile(*told, *own))[0]
-        if not machines.leads():
-            self._flags.take(flagfile, own)
+        return meeting, local_devices
 
 
 def _detected(values: list[Any], seconds: int) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import jax
 
-from jaxmlp import __version__
+from jaxmlp import __version__, interrupts
 from jaxmlp.commands.flags import FlagError, Flags
 from jaxmlp.commands.help import help_text
 from jaxmlp.data.idx import DataError
@@ -33,7 +33,7 @@ from jaxmlp.training.config import ConfigError
 from jaxmlp.training.loop import Diverged
 
 WRONG_FLAGS, BAD_DATA, DIVERGED = 1, 2, 3
-INTERRUPTED, READER_GONE = 130, 141  # 128 and the number of SIGINT, of SIGPIPE
+INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143  # 128 and the number of SIGINT, SIGPIPE, SIGTERM
 
 
 def start(
@@ -41,10 +41,11 @@ def start(
     flags: Flags,
     arguments: Sequence[str] | None = None,
     set_up: Callable[[], None] = lambda: None,
+    refused: Callable[[Sequence[str]], None] = lambda arguments: None,
 ) -> NoReturn:
     """Parse the arguments, by default the command line's, call `main` with those that are no flags, and exit.
 
-    `set_up` is called before JAX looks for its devices.
+    `set_up` is called before JAX looks for its devices; `refused`, with arguments that are wrong, before the end.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGINT, signal.default_int_handler)  # imports are over: see jaxmlp/interrupts.py
@@ -55,18 +56,28 @@ def start(
     warnings.showwarning = _show_warning
     atexit.register(gc.freeze)  # or Python walks all of JAX once more before it ends: 0.1 s and more
     with machines.leaving():
-        guarded(lambda: _run(main, flags, arguments, set_up))
+        guarded(lambda: _run(main, flags, arguments, set_up, refused))
         sys.exit(0)
 
 
-def _run(main: Callable[..., None], flags: Flags, arguments: Sequence[str], set_up: Callable[[], None]) -> None:
+def _run(
+    main: Callable[..., None],
+    flags: Flags,
+    arguments: Sequence[str],
+    set_up: Callable[[], None],
+    refused: Callable[[Sequence[str]], None],
+) -> None:
     if {"-h", "-help", "--help"} & set(arguments):
         print(help_text(flags))
         return
     if "--version" in arguments:
         print(f"jaxmlp {__version__}, jax {jax.__version__}")
         return
-    operands = flags.parse(arguments)
+    try:
+        operands = flags.parse(arguments)
+    except FlagError:
+        refused(arguments)
+        raise
     set_up()
     try:
         jax.devices()
@@ -100,6 +111,8 @@ def guarded(work: Callable[[], None]) -> None:
         sys.exit(128 + error.signum)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
+    except interrupts.Terminated:
+        fail("terminated", TERMINATED)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             if not machines.joined():

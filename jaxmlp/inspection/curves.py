@@ -1,6 +1,7 @@
 """The curves of a run, drawn by plots.py, with what they say in words."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from jaxmlp.inspection import plots
 from jaxmlp.inspection.markup import image, tag
 from jaxmlp.inspection.page import Section
+from jaxmlp.runs import lines
 from jaxmlp.runs.run import Run
 from jaxmlp.training.loop import Metrics
 
@@ -17,14 +19,13 @@ from jaxmlp.training.loop import Metrics
 def section(run: Run, examples: int) -> Section:
     """Loss, accuracy, learning rate and noise scale of a run that trains on so many examples."""
     last, config = run.history[-1], run.config
-    epochs = f"{config.warmup_epochs} epoch{'s' if config.warmup_epochs > 1 else ''}"
-    warmup = f" after {epochs} of warm-up" if config.warmup_epochs else ""
+    warmup = f" after {lines.counted(config.warmup_epochs, 'epoch')} of warm-up" if config.warmup_epochs else ""
     rate = f"{config.schedule}{warmup}, at most {config.learning_rate:g}"
     drawn = [
         *_losses_and_accuracies({run.name: run.history}),
         _chart(
             plots.learning_rates(run.config, examples, last.epoch),
-            f"The learning rate in {last.epoch} epochs: {rate}.",
+            f"The learning rate in {lines.counted(last.epoch, 'epoch')}: {rate}.",
             f"The learning rate η of each step: {rate}.",
         ),
     ]
@@ -50,28 +51,44 @@ def comparison(histories: Mapping[str, Sequence[Metrics]]) -> Section:
     return Section("compared_curves", "Learning curves compared", [tag("ul", *names, class_="names"), drawn])
 
 
-def bands(groups: Mapping[str, Sequence[Sequence[Metrics]]]) -> Section:
-    """Loss and accuracy of many runs, in groups by name: a colour for each, a band from the least to the most."""
-    histories = list(groups.values())
+def bands(settings: Mapping[str, Sequence[Sequence[Metrics]]]) -> Section:
+    """Loss and accuracy of many runs, by their setting: a colour for each, a band from the least to the most.
+
+    Of more settings than there are colours those are drawn that have the fewest validation errors.
+    """
+    errors = {name: median(history[-1].validation_errors for history in runs) for name, runs in settings.items()}
+    shown = list(settings)
+    if len(settings) > plots.COLOURS:
+        shown = sorted(settings, key=errors.__getitem__)[: plots.COLOURS]
+    histories = [settings[name] for name in shown]
     names = (
-        tag("li", tag("span", "■ ", style=f"color: {plots.colour(i)}"), f"{name}, {len(of_group)} networks")
-        for i, (name, of_group) in enumerate(groups.items())
+        tag(
+            "li",
+            tag("span", "■ ", style=f"color: {plots.colour(i)}"),
+            f"{name}: {lines.counted(len(settings[name]), 'network')}, {errors[name]:g} validation errors",
+        )
+        for i, name in enumerate(shown)
+    )
+    left_out = f" Of {len(settings)} settings these are the {len(shown)} with the fewest; the table has all."
+    said = (
+        "Networks that differ in the seed alone have one colour. Errors are those of the median network at its end."
     )
     drawn = tag(
         "div",
         _chart(
             plots.loss_bands(histories),
-            f"Losses of {'; '.join(groups)}.",
+            f"Losses of {'; '.join(shown)}.",
             "The loss L: the median on validation, solid, with all networks in the band; dashed in training.",
         ),
         _chart(
             plots.accuracy_bands(histories),
-            f"Validation accuracy of {'; '.join(groups)}.",
+            f"Validation accuracy of {'; '.join(shown)}.",
             "The part of the validation images that is predicted rightly: the median, and all in the band.",
         ),
         class_="charts",
     )
-    return Section("compared_curves", "Learning curves compared", [tag("ul", *names, class_="names"), drawn])
+    text = tag("p", said + (left_out if len(shown) < len(settings) else ""))
+    return Section("compared_curves", "Learning curves compared", [text, tag("ul", *names, class_="names"), drawn])
 
 
 def gradient_norms(norms: npt.NDArray[np.floating], wrong: npt.NDArray[np.bool_]) -> Section:

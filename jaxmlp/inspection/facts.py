@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inspection.markup import Content, tag
+from jaxmlp.runs import lines
 from jaxmlp.runs.run import Run
 from jaxmlp.training.privacy.account import epsilon_text
 
@@ -45,7 +46,8 @@ def privacy(run: Run) -> str:
     """What the parameters tell of an example, of a private run."""
     last = run.history[-1]
     return (
-        f"({epsilon_text(last.epsilon or 0)}, δ {run.config.delta:g}) of the parameters after {last.epoch} epochs, "
+        f"({epsilon_text(last.epsilon or 0)}, δ {run.config.delta:g}) of the parameters after "
+        f"{lines.counted(last.epoch, 'epoch')}, "
         "for one training example more or less"
     )
 

@@ -25,6 +25,7 @@ Floats = npt.NDArray[np.floating]
 History = Sequence[Metrics]
 
 SIZE = 4.0, 2.7  # inches
+COLOURS = 10
 MOST_POINTS = 500  # of the learning rate
 
 

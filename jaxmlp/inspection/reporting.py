@@ -6,42 +6,43 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from jaxmlp.data import datasets
-from jaxmlp.inspection import classes, curves, deltas, facts, mistakes, scoring, units
+from jaxmlp.inspection import classes, curves, deltas, facts, mistakes, plots, scoring, units
 from jaxmlp.inspection.markup import Content, table, tag
 from jaxmlp.inspection.page import Section, page
-from jaxmlp.runs import files, run_directory, sweep_directory
+from jaxmlp.runs import files, lines, run_directory, sweep_directory
 from jaxmlp.runs.run import Run, read_run
 from jaxmlp.runs.run_directory import EXPLORER
 from jaxmlp.training.loop import Metrics
 
 FOLDER, PAGE, COMPARISON = "report", "index.html", "comparison.html"
 WORST = 12
-MOST_CURVES = 10  # there are so many colours
+FEW = 2  # runs that differ in the seed alone: a curve for each; more of them are a band
 
 
 def write_report(run_dir: Path, data_dir: Path | None, others: Sequence[Path]) -> Path:
-    """Write the report of the run into its directory, compared with the runs `others` if any; the path of the page.
+    """Write the report of the run into its directory, compared with the runs or sweeps `others`; the page's path.
 
     `data_dir` holds the data that it was trained on, MNIST without one. The network is scored on the validation
     images, and once the run has counted its test errors on the test images again. Raises DataError, NetworkError,
     RunError, CheckpointError, FileError.
     """
     run = read_run(run_dir)
-    compared = [run, *map(read_run, others)] if others else []
+    compared = [run, *_read(others)] if others else []
     sections = [*_run(run, data_dir), *_comparison(compared)]
     return _write(run_dir / FOLDER / PAGE, page(f"Run {run.name}", facts.summary(run), sections, _last(run)))
 
 
-def write_comparison(run_dirs: Sequence[Path]) -> Path:
-    """Write the comparison of the runs alone into the directory of the first; the path of the page.
+def write_comparison(folders: Sequence[Path]) -> Path:
+    """Write the comparison of these runs, and of all in these sweeps, into the first folder; the path of the page.
 
     Raises RunError, CheckpointError, FileError.
     """
-    compared = [read_run(path) for path in run_dirs]
-    title = f"Runs {', '.join(_names(compared))}"
-    best = max(compared, key=lambda run: run.best.validation_accuracy)
-    lead = f"{len(compared)} runs; the best on validation is {best.name}: {facts.summary(best)}"
-    return _write(run_dirs[0] / FOLDER / COMPARISON, page(title, lead, _comparison(compared), []))
+    compared = _read(folders)
+    title = f"Runs {', '.join(_names(folders))}"
+    named = _named(compared)
+    best = max(named, key=lambda name: named[name].best.validation_accuracy)
+    lead = f"{lines.counted(len(compared), 'run')}; the best on validation is {best}: {facts.summary(named[best])}"
+    return _write(folders[0] / FOLDER / COMPARISON, page(title, lead, _comparison(compared), []))
 
 
 def write_sweep(folder: Path, others: Sequence[Path] = ()) -> Path:
@@ -49,12 +50,23 @@ def write_sweep(folder: Path, others: Sequence[Path] = ()) -> Path:
 
     Raises RunError, CheckpointError, FileError.
     """
-    compared = [read_run(path) for path in (*sweep_directory.run_dirs(folder), *others)]
-    best = min(compared, key=lambda run: (run.history[-1].validation_errors, run.history[-1].validation_loss))
-    lead = f"{len(compared)} networks; the best on validation is {best.name}: {facts.summary(best)}"
+    compared = _read([folder, *others])
+    named = _named(compared)
+    ends = {name: run.history[-1] for name, run in named.items() if not run.config.train_on_all}
+    lead = lines.counted(len(compared), "network")
+    if ends:
+        best = min(ends, key=lambda name: (ends[name].validation_errors, ends[name].validation_loss))
+        lead += f"; the best on validation is {best}: {facts.summary(named[best])}"
+    else:
+        lead += f"; {facts.TRAINED_ON}"
     title = f"Sweep {folder.absolute().name}"
     table, drawn = _comparison(compared)
     return _write(folder / FOLDER / PAGE, page(title, lead, [drawn, table], []))
+
+
+def _read(folders: Sequence[Path]) -> list[Run]:
+    """The runs, and those of the sweeps, in these folders."""
+    return [read_run(path) for folder in folders for path in sweep_directory.run_dirs(folder)]
 
 
 def _write(path: Path, text: str) -> Path:
@@ -111,26 +123,24 @@ def _comparison(compared: Sequence[Run]) -> list[Section]:
         "best validation accuracy",
         "test errors",
     ]
-    named = dict(zip(_names(compared), compared, strict=True))
-    alike = _alike(compared) if len(compared) > MOST_CURVES else {}
+    named, settings = _named(compared), _settings(compared)
+    banded = len(compared) > plots.COLOURS or any(len(runs) > FEW for runs in settings.values())
     rows = [[tag("th", name, scope="row"), *(tag("td", cell) for cell in _row(run))] for name, run in named.items()]
     return [
         Section("compared", "The runs compared", [table(heads, rows)]),
-        curves.bands(alike) if alike else curves.comparison({name: run.history for name, run in named.items()}),
+        curves.bands(settings) if banded else curves.comparison({name: run.history for name, run in named.items()}),
     ]
 
 
-def _alike(compared: Sequence[Run]) -> dict[str, list[Sequence[Metrics]]]:
-    """The histories of those that differ in nothing but the seed, by what they have in common; or of all, if those
-    groups are many too.
-    """
+def _settings(compared: Sequence[Run]) -> dict[str, list[Sequence[Metrics]]]:
+    """The histories of those that differ in the seed alone, by the options in which they differ from others."""
     configs = [asdict(replace(run.config, seed=0)) for run in compared]
     varying = [name for name in configs[0] if len({config[name] for config in configs}) > 1]
-    groups: dict[str, list[Sequence[Metrics]]] = {}
+    settings: dict[str, list[Sequence[Metrics]]] = {}
     for run, config in zip(compared, configs, strict=True):
         name = ", ".join(f"{option}={config[option]}" for option in varying) or "all"
-        groups.setdefault(name, []).append(run.history)
-    return groups if len(groups) <= MOST_CURVES else {"all": [run.history for run in compared]}
+        settings.setdefault(name, []).append(run.history)
+    return settings
 
 
 def _row(run: Run) -> list[str]:
@@ -145,7 +155,11 @@ def _row(run: Run) -> list[str]:
     ]
 
 
-def _names(compared: Sequence[Run]) -> list[str]:
+def _named(compared: Sequence[Run]) -> dict[str, Run]:
+    return dict(zip(_names([run.path for run in compared]), compared, strict=True))
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
     """The names of the folders, or where two are alike the paths."""
-    names = [run.name for run in compared]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in compared]
+    names = [path.absolute().name for path in paths]
+    return names if len(set(names)) == len(names) else list(map(str, paths))

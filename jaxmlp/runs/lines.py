@@ -7,6 +7,8 @@ import jax
 
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.view import View
+from jaxmlp.training.config import Config
+from jaxmlp.training.privacy.account import account_of, epsilon_text
 
 
 def on_devices(mesh: Any) -> str:
@@ -25,6 +27,25 @@ def data(dataset: Dataset, view: View, train_on_all: bool) -> str:
         + "".join(f", seen {words}" for words in view.seen)
         + (", the validation images trained on too" if train_on_all else "")
     )
+
+
+def privacy(config: Config, examples: int) -> str:
+    """What a private run on so many examples ends with. Raises MissingExtra."""
+    account = account_of(config, examples)
+    return (
+        f"privacy: {epsilon_text(account.epsilon(config.epochs))} in the end, δ {config.delta:g}, "
+        f"noise multiplier {config.noise_multiplier:g}, clip norm {config.clip_norm:g}, "
+        f"sampling rate {account.sampling_rate:.4g}"
+    )
+
+
+def counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def loss(value: float) -> str:
+    """In five decimals, or as a power of ten if it is a number that no network should have."""
+    return f"{value:.5f}" if abs(value) < 1000 else f"{value:.3e}"
 
 
 def write(bar: Any, line: str) -> None:

@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 
 import jax
 
+from jaxmlp import interrupts
 from jaxmlp.runs import rendezvous
-from jaxmlp.runs.rendezvous import Link, MachineError, Told
+from jaxmlp.runs.rendezvous import Link, MachineError, Meeting
 
 HEARTBEAT = 10  # seconds without a sign of life after which JAX ends a run
 LEAVING = 5.0  # seconds that a process which leaves waits for the others to do so too
@@ -36,6 +37,7 @@ class _Group:
 
     def __init__(self, process: int, links: list[Link]) -> None:
         self.process, self.links = process, links
+        self.leading = False  # whether it does what is `led`, while the others wait
         self.inboxes: list[SimpleQueue[Any]] = [SimpleQueue() for _ in links]
         self.left = [threading.Event() for _ in links]
         self.ended = [threading.Event() for _ in links]
@@ -54,14 +56,20 @@ class _Group:
         self.ended[i].set()
         if not self.left[i].is_set():
             self.left[i].set()
-            other = i + 1 if self.process == 0 else 0
-            self._follow(f"process {other}: expected to go on, got the end of its connection: killed or cut off")
+            self._follow(rendezvous.lost(i + 1 if self.process == 0 else 0))
 
     def _follow(self, words: str) -> None:
         """End this process as another has ended, unless it is ending already."""
         if self.last_words.acquire(blocking=False):
             print(f"error: {words}", file=sys.stderr, flush=True)
             leave(LOST, words)
+
+    def lead(self, work: Callable[[], Any]) -> Any:
+        self.leading = True
+        try:
+            return work()
+        finally:
+            self.leading = False
 
     def tell(self, link: Link, value: Any) -> None:
         with contextlib.suppress(OSError):  # its process has ended, which _listen notices
@@ -75,47 +83,58 @@ class _Group:
         deadline = time.monotonic() + LEAVING
         for link in self.links:
             with contextlib.suppress(OSError):
-                link.send({"words": words, "after": after})
+                link.send(rendezvous.farewell(words, after))
         for event in self.ended if self.process == 0 else self.left:
             event.wait(max(deadline - time.monotonic(), 0))
 
 
 _group: _Group | None = None
+_meeting: Meeting | None = None  # while it is to come, or under way
 
 
-def join(
-    coordinator: tuple[str, int],
-    processes: int,
-    process: int,
-    local_devices: list[int] | None,
-    same: dict[str, Any],
-    seconds: int,
-) -> None:
-    """Make this process number `process` of a run of so many, before JAX looks for its devices.
+def expect(coordinator: tuple[str, int], process: int, processes: int) -> Meeting:
+    """Make this process number `process` of a run of so many, which meet at the (host, port) of process 0.
 
-    `coordinator` is the (host, port) at which process 0 listens, `same` what must be equal in all processes, by
-    name, and `seconds` how long to wait for them. Raises MachineError.
+    From now on, if it ends, the others hear why.
     """
-    global _group
-    _group = _Group(process, rendezvous.meet(coordinator, Told(process, processes, same, seconds)))
-    _mute(process)
+    global _meeting
+    _meeting = rendezvous.meeting(coordinator, process, processes)
+    return _meeting
+
+
+def join(meeting: Meeting, local_devices: list[int] | None, same: dict[str, Any], seconds: int) -> None:
+    """Meet the other processes and let JAX connect them, before it looks for its devices.
+
+    `same` is what must be equal in all processes, by name, and `seconds` how long to wait for them. Raises
+    MachineError, and Terminated by SIGTERM.
+    """
+    global _group, _meeting
+    try:
+        with interrupts.sigterm_raises():
+            links = meeting.meet(same, seconds)
+            _group = _Group(meeting.process, links)
+    except MachineError:
+        _meeting = None  # all that came have been told
+        raise
+    _meeting = None
+    _mute(meeting.process)
     set_option: Any = jax.config.update
     set_option("jax_enable_preemption_service", False)  # which would take SIGTERM for itself
-    if process:
+    if meeting.process:
         time.sleep(2 * rendezvous.PAUSE)  # if JAX's coordinator is not there yet, it is asked again after a second
-    address = rendezvous.written(coordinator)
+    address = rendezvous.written(meeting.address)
     jax.distributed.initialize(
         address,
-        processes,
-        process,
+        meeting.processes,
+        meeting.process,
         local_devices,
         cluster_detection_method="deactivate",
         initialization_timeout=seconds,
         heartbeat_timeout_seconds=HEARTBEAT,
         coordinator_bind_address=address,  # by default it listens on every address of the machine
     )
-    if _group.links:
-        _bind_gloo(_group.links[0].address)
+    if links:
+        _bind_gloo(links[0].address)
 
 
 def joined() -> bool:
@@ -130,7 +149,7 @@ def leads() -> bool:
 
 def gather(value: Any) -> list[Any]:
     """The value of every process, in their order. It is made of what JSON has."""
-    if _group is None:
+    if _group is None or _group.leading:
         return [value]
     if _group.process == 0:
         values = [value, *(inbox.get() for inbox in _group.inboxes)]
@@ -143,13 +162,16 @@ def gather(value: Any) -> list[Any]:
 
 
 def led(function: F) -> F:
-    """Decorate what process 0 alone does; its result, of what JSON has, is that of all. If it fails, all end."""
+    """Decorate what process 0 alone does; its result, of what JSON has, is that of all. If it fails, all end.
+
+    Within it, all that is led or gathered is a plain call.
+    """
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if _group is None:
+        if _group is None or _group.leading:
             return function(*args, **kwargs)
-        return gather(function(*args, **kwargs) if _group.process == 0 else None)[0]
+        return gather(_group.lead(partial(function, *args, **kwargs)) if _group.process == 0 else None)[0]
 
     return called  # type: ignore[return-value]
 
@@ -173,6 +195,9 @@ def leave(code: int, words: str = "", everyone: bool = False) -> None:
 
     Python's own way to end would wait for the others in JAX, for minutes, and lose the exit code.
     """
+    if _meeting and _group is None:
+        interrupts.end_at_once()
+        _meeting.excuse(f"process {_meeting.process}: {words}")
     if _group is None:
         return
     if words and not everyone:

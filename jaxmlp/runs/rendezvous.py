@@ -1,24 +1,37 @@
 """How the processes of one run find one another, before JAX connects them: one line where JAX would abort.
 
 Process 0 waits at the coordinator's address, and there alone. Every other process connects and says who it is and
-what it was told; when all have come, process 0 lets them go on, or says to all why not. The connections stay open:
-the processes agree through them, and whoever ends is missed at once. What is sent is JSON, one line a message.
+what it was told; when all have come, process 0 lets them go on, or says to all why not. Who cannot come says that
+instead, process 0 too. The connections stay open: the processes agree through them, and whoever ends is missed at
+once. What is sent is JSON, one line a message.
 """
 
 import contextlib
 import json
+import selectors
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 HELLO = 5.0  # seconds in which who connects must say who it is
+FAREWELL = 5.0  # seconds in which the others are told why all must end
 PAUSE = 0.1  # seconds between two attempts to connect
 LONGEST = 1 << 20  # bytes of a message
+HTTP2 = b"\x04\0\0\0\0\0"  # what JAX's coordinator says first, after three bytes: settings, in a frame of HTTP/2
 
 
 class MachineError(Exception):
     """A process of the run is missing, is lost, or differs from process 0. The text is one line."""
+
+
+class Strange(ValueError):
+    """No message: the connection has ended, or what was `said` is none of ours."""
+
+    def __init__(self, said: bytes) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 class Told(NamedTuple):
@@ -31,7 +44,7 @@ class Told(NamedTuple):
 
 
 class Link:
-    """A connection to another process. Raises OSError, EOFError or ValueError where it is none of ours."""
+    """A connection to another process."""
 
     def __init__(self, connected: socket.socket) -> None:
         self.address: str = connected.getsockname()[0]  # this process's own
@@ -42,28 +55,36 @@ class Link:
         self._socket, self._file = connected, connected.makefile("rwb")
 
     def send(self, message: Any) -> None:
+        """Raises OSError if the other has ended."""
         self._file.write(json.dumps(message).encode() + b"\n")
         self._file.flush()
 
     def receive(self, seconds: float | None = None) -> Any:
-        """The next message, for which it waits so long, or for ever."""
-        self._socket.settimeout(seconds)
-        line = self._file.readline(LONGEST)
-        self._socket.settimeout(None)
-        if not line.endswith(b"\n"):
-            raise EOFError
-        return json.loads(line)
+        """The next message, for which it waits so long, or for ever. Raises Strange."""
+        said = b""
+        try:
+            self._socket.settimeout(seconds)
+            said = self._file.peek(1)  # kept if the connection breaks
+            said = self._file.readline(LONGEST)
+            self._socket.settimeout(None)
+            return json.loads(said if said.endswith(b"\n") else b"")
+        except (OSError, ValueError, RecursionError) as error:
+            raise Strange(said) from error
 
     def __iter__(self) -> Iterator[Any]:
         """Every message, until the connection ends."""
         while True:
             try:
                 yield self.receive()
-            except (OSError, EOFError, ValueError):
+            except Strange:
                 return
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be sent
+            self._file.close()
         self._socket.close()
 
 
@@ -73,9 +94,14 @@ def written(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def meet(address: tuple[str, int], me: Told) -> list[Link]:
-    """Links to processes 1, 2, ... for process 0; to process 0 alone for any other. Raises MachineError."""
-    return _await_all(address, me) if me.process == 0 else [_connect(address, me)]
+def farewell(words: str, after: float | None) -> dict[str, Any]:
+    """The last message of a process: others end by these words `after` so many seconds, for None by themselves."""
+    return {"words": words, "after": after}
+
+
+def lost(process: int) -> str:
+    """What is said of a process that has ended without a farewell."""
+    return f"process {process}: expected to go on, got the end of its connection: killed or cut off"
 
 
 def difference(process: int, same: dict[str, Any], other: dict[str, Any]) -> str | None:
@@ -87,80 +113,197 @@ def difference(process: int, same: dict[str, Any], other: dict[str, Any]) -> str
     return None
 
 
-def _await_all(address: tuple[str, int], me: Told) -> list[Link]:
-    deadline = time.monotonic() + me.seconds
-    links: dict[int, Link] = {}
-    doubles: list[Link] = []
-    wrong = ""
-    try:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        server = socket.create_server(address, family=family)
-    except OSError as error:
-        expected = "a free address of this machine, which is process 0"
-        raise MachineError(f"{_at(address)}: expected {expected}, got {_reason(error)}") from error
-    with server:
-        while len(links) < me.processes - 1:
-            server.settimeout(max(deadline - time.monotonic(), 0.01))
-            try:
-                link = Link(server.accept()[0])
-            except TimeoutError:
-                missing = ", ".join(str(i) for i in range(1, me.processes) if i not in links)
-                expected = f"{me.processes} processes within {me.seconds} s"
-                wrong = wrong or f"expected {expected}, got none with --process_id={missing}"
-                break
-            try:
-                came = Told(*link.receive(HELLO))
-                found = _wrong(came, me, links)
-            except Exception:  # a stranger, who may send anything
-                link.close()
-                continue
-            if found and not wrong:
-                wrong = found
-                deadline = min(deadline, time.monotonic() + HELLO)  # the others shall hear of it too
-            if came.process in links:
-                doubles.append(link)
-            else:
-                links[came.process] = link
-    for link in [*links.values(), *doubles]:
-        with contextlib.suppress(OSError):  # it has gone already: the next who needs it will notice
-            link.send(wrong)
-        if wrong:
-            link.close()
-    if wrong:
-        raise MachineError(wrong)
-    return [links[i] for i in sorted(links)]
+class Meeting(ABC):
+    """Of one process with the others of its run, at the address of process 0."""
+
+    def __init__(self, address: tuple[str, int], process: int, processes: int) -> None:
+        self.address, self.process, self.processes = address, process, processes
+
+    @abstractmethod
+    def meet(self, same: dict[str, Any], seconds: int) -> list[Link]:
+        """Links to processes 1, 2, ... for process 0; to process 0 alone for any other.
+
+        `same` is what must be equal in all, `seconds` how long to wait. Raises MachineError.
+        """
+
+    @abstractmethod
+    def excuse(self, words: str) -> None:
+        """Say to the others why this process does not come, or stay. It waits for them, but not for long."""
+
+    def _again(self, process: int) -> str:
+        return f"--process_id: expected each of 0 to {self.processes - 1} once, got {process} again"
 
 
-def _wrong(came: Told, me: Told, links: dict[int, Link]) -> str | None:
-    if came.processes != me.processes:
-        return f"--num_processes: expected {me.processes}, as process 0 has it, got {came.processes}"
-    if came.process in links:
-        return f"--process_id: expected each of 0 to {me.processes - 1} once, got {came.process} again"
-    return difference(came.process, me.same, came.same)
+def meeting(address: tuple[str, int], process: int, processes: int) -> Meeting:
+    """Of process number `process` of so many, at this (host, port)."""
+    return (_Visit if process else _Door)(address, process, processes)
 
 
-def _connect(address: tuple[str, int], me: Told) -> Link:
-    deadline = time.monotonic() + me.seconds
-    while True:
+class _Door(Meeting):
+    """Where process 0 waits for the others. They are answered together, once all have come."""
+
+    def __init__(self, address: tuple[str, int], process: int, processes: int) -> None:
+        super().__init__(address, process, processes)
+        self._same: dict[str, Any] | None = None
+        self._server: socket.socket | None = None
+        self._links: dict[int, Link] = {}  # who has come
+        self._others: list[Link] = []  # who has come in another's place, or will not come
+        self._wrong = ""  # why nobody goes on
+        self._deadline = 0.0
+
+    def meet(self, same: dict[str, Any], seconds: int) -> list[Link]:
+        self._same = same
+        self._deadline = time.monotonic() + seconds
         try:
-            link = Link(socket.create_connection(address, timeout=max(deadline - time.monotonic(), 0.01)))
-            break
-        except OSError as error:  # process 0 is not there yet
-            if time.monotonic() + PAUSE > deadline:
-                expected = f"process 0 within {me.seconds} s"
-                raise MachineError(f"{_at(address)}: expected {expected}, got {_reason(error)}") from error
-            time.sleep(PAUSE)
-    try:
-        link.send(me)
-        why = link.receive(me.seconds + 2 * HELLO)
-        if why == "":
-            return link
-    except (OSError, EOFError, ValueError) as error:
-        got = f"another program, its end, or a run that has its process {me.process} already"
+            all_came = self._await_all()
+        except OSError as error:
+            expected = "a free address of this machine, which is process 0"
+            raise MachineError(f"{_at(self.address)}: expected {expected}, got {_reason(error)}") from error
+        if not all_came and not self._wrong:
+            missing = ", ".join(str(i) for i in range(1, self.processes) if i not in self._links)
+            expected = f"{self.processes} processes within {seconds} s"
+            self._wrong = f"expected {expected}, got none with --process_id={missing}"
+        self._answer()
+        if self._wrong:
+            raise MachineError(self._wrong)
+        return [self._links[i] for i in sorted(self._links)]
+
+    def excuse(self, words: str) -> None:
+        self._deadline = time.monotonic() + FAREWELL
+        self._refuse(words)
+        with contextlib.suppress(OSError):  # an address that is not ours: nobody hears of it
+            self._await_all()
+            self._answer()
+
+    def _refuse(self, words: str) -> None:
+        """Let nobody go on, by the first of such words. Those who have not come yet shall hear of it too."""
+        self._wrong = self._wrong or words
+        self._deadline = min(self._deadline, time.monotonic() + FAREWELL)
+
+    def _await_all(self) -> bool:
+        """Whether all have come, or said that they do not, before the deadline."""
+        if self._server is None:
+            family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
+            self._server = socket.create_server(self.address, family=family)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._server, selectors.EVENT_READ)
+            for process, link in self._links.items():
+                selector.register(link, selectors.EVENT_READ, process)
+            while len(self._links) + len(self._others) < self.processes - 1:
+                ready = selector.select(max(self._deadline - time.monotonic(), 0))
+                if not ready:
+                    return False
+                for key, _ in ready:
+                    if key.data is None:
+                        came = self._let_in(self._server.accept()[0])
+                        if came is not None:
+                            selector.register(self._links[came], selectors.EVENT_READ, came)
+                    else:
+                        selector.unregister(key.fileobj)
+                        self._lose(key.data)
+        return True
+
+    def _let_in(self, connected: socket.socket) -> int | None:
+        """The number of who has come, if it has a place."""
+        link = Link(connected)
+        try:
+            said = link.receive(HELLO)
+            came = None if isinstance(said, dict) else Told(*said)
+            words = said["words"] if came is None else self._found_wrong(came)
+        except Exception:  # a stranger, who may send anything
+            link.close()
+            return None
+        if words:
+            self._refuse(words)
+        if came is None or came.process in self._links:
+            self._others.append(link)
+            return None
+        self._links[came.process] = link
+        return came.process
+
+    def _lose(self, process: int) -> None:
+        """Who has come speaks again before it is answered: to say farewell, or it has ended."""
+        link = self._links.pop(process)
+        self._others.append(link)
+        try:
+            self._refuse(link.receive(HELLO)["words"])
+        except Exception:
+            self._refuse(lost(process))
+
+    def _found_wrong(self, came: Told) -> str | None:
+        if came.processes != self.processes:
+            return f"--num_processes: expected {self.processes}, as process 0 has it, got {came.processes}"
+        if came.process in self._links:
+            return self._again(came.process)
+        return None if self._same is None else difference(came.process, self._same, came.same)
+
+    def _answer(self) -> None:
+        """Let all go on, or none, and close the door."""
+        for link in [*self._links.values(), *self._others]:
+            with contextlib.suppress(OSError):  # it has gone already: the next who needs it will notice
+                link.send(farewell(self._wrong, 0) if self._wrong else "")
+            if self._wrong:
+                link.close()
+        if self._server:
+            self._answer_late(self._server)
+            self._server.close()
+            self._server = None
+
+    def _answer_late(self, server: socket.socket) -> None:
+        """Those who came when nobody was missing any more: the run goes on without them."""
+        server.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                link = Link(server.accept()[0])
+                with contextlib.suppress(Exception):  # a stranger
+                    came = Told(*link.receive(HELLO))
+                    link.send(farewell(self._wrong or self._found_wrong(came) or "", 0))
+                link.close()
+
+
+class _Visit(Meeting):
+    """Of any other process, to process 0."""
+
+    _link: Link | None = None
+
+    def meet(self, same: dict[str, Any], seconds: int) -> list[Link]:
+        self._link = link = self._connect(seconds)
+        try:
+            with contextlib.suppress(OSError):  # it may have said why it ends
+                link.send(Told(self.process, self.processes, same, seconds))
+            answer = link.receive(seconds + FAREWELL + HELLO)
+            if answer == "":
+                return [link]
+            words = str(answer["words"])
+        except Strange as error:
+            words = self._no_door(error.said)
+        except (TypeError, KeyError):
+            words = self._no_door(repr(answer).encode())
         link.close()
-        raise MachineError(f"{_at(address)}: expected process 0, got {got}") from error
-    link.close()
-    raise MachineError(str(why))
+        raise MachineError(words)
+
+    def excuse(self, words: str) -> None:
+        with contextlib.suppress(OSError, MachineError):
+            link = self._link or self._connect(FAREWELL)
+            link.send(farewell(words, 0))
+            link.close()
+
+    def _connect(self, seconds: float) -> Link:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                wait = max(deadline - time.monotonic(), 0.01)
+                return Link(socket.create_connection(self.address, timeout=wait))
+            except OSError as error:  # process 0 is not there yet
+                if time.monotonic() + PAUSE > deadline:
+                    expected = f"process 0 within {seconds} s"
+                    raise MachineError(f"{_at(self.address)}: expected {expected}, got {_reason(error)}") from error
+                time.sleep(PAUSE)
+
+    def _no_door(self, said: bytes) -> str:
+        if said[3:].startswith(HTTP2):
+            return f"{self._again(self.process)}: the run at {written(self.address)} has begun"
+        return f"{_at(self.address)}: expected process 0, got {'another program' if said else 'its end'}"
 
 
 def _at(address: tuple[str, int]) -> str:

@@ -12,6 +12,7 @@ lock                    held by the process that writes
 """
 
 import json
+import os
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -47,8 +48,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         recorded = json.loads(files.read(path / CONFIG))
     except OSError as error:
-        if (path / SWEEP).is_file():
-            raise RunError(f"{path}: expected the directory of one run, got that of a sweep of them") from error
+        check_is_one(path)
         raise RunError(f"{path}: expected a run directory, got no {CONFIG} ({error.strerror})") from error
     except ValueError as error:
         raise RunError(f"{path / CONFIG}: expected JSON, got {error}") from error
@@ -56,6 +56,12 @@ def read_config(path: Path) -> dict[str, Any]:
     if not (isinstance(recorded, dict) and all(isinstance(recorded.get(part), dict) for part in parts)):
         raise RunError(f"{path / CONFIG}: expected config, data and environment, got something else")
     return recorded
+
+
+def check_is_one(path: Path) -> None:
+    """Raise RunError if the path is the folder of a sweep."""
+    if os.path.isfile(path / SWEEP):  # False for a name too long
+        raise RunError(f"{path}: expected the directory of one run, got that of a sweep of them")
 
 
 def check_data(path: Path, data: Mapping[str, str]) -> None:
@@ -84,6 +90,15 @@ def history(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[Metrics, ...]
         raise CheckpointError(f"{path}: expected the history of its epochs, got {error!r}") from error
 
 
+def newest_history(path: Path) -> tuple[Metrics, ...]:
+    """The record of every epoch up to the newest whole checkpoint of the run directory; none before the first.
+
+    Raises CheckpointError.
+    """
+    found = newest_usable(path, checkpoint.load)
+    return history(*found) if found else ()
+
+
 def best(history: Sequence[Metrics]) -> Metrics:
     """The epoch of the fewest validation errors; of equal ones that of the smallest loss."""
     return min(history, key=lambda metrics: (metrics.validation_errors, metrics.validation_loss))
@@ -108,7 +123,8 @@ def newest_usable(path: Path, read: Callable[[Path], T]) -> tuple[Path, T] | Non
         try:
             return candidate, read(candidate)
         except CheckpointError as error:
-            warnings.warn(f"{error}; trying the one before it", RunWarning, stacklevel=2)
+            # Told of once, however often it is read: Python knows a warning by its text and this line.
+            warnings.warn(f"{error}; trying the one before it", RunWarning, stacklevel=1)
     if paths:
         raise CheckpointError(f"{path}: expected a checkpoint that can be used, got {len(paths)} that cannot")
     return None

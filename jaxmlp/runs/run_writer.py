@@ -151,7 +151,7 @@ class RunWriter:
     def tested(self, config: Config) -> dict[str, int] | None:
         """What run_directory.read_test gives, once the run has ended as the config says: it does nothing more.
 
-        Raises RunError, CheckpointError.
+        Raises CheckpointError.
         """
         try:
             result = run_directory.read_test(self.path)
@@ -159,7 +159,7 @@ class RunWriter:
             return None
         if result is None or result["epoch"] == config.epochs:
             return result
-        history = run_directory.history(*run_directory.newest(self.path)) if config.patience else ()
+        history = run_directory.newest_history(self.path) if config.patience else ()
         return result if len(history) == result["epoch"] and loop.ended(config, history) else None
 
     @machines.led

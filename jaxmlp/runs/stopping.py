@@ -25,6 +25,11 @@ class StopRequest:
     signum: int | None = None
     how_to_go_on = ""  # what is said when a second signal ends the process at once
 
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come, to this process or to another of its run."""
+        return any(signum is not None for signum in machines.gather(self.signum))
+
     def check(self, text: str) -> None:
         """Raise Stopped with this text if a signal has come, to this process or to another of its run."""
         for signum in machines.gather(self.signum):

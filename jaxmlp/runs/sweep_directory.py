@@ -9,17 +9,18 @@ import csv
 import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxmlp.runs import files, locking, run_directory
+from jaxmlp.runs import files, locking, machines, run_directory
 from jaxmlp.runs.locking import OWNER
 from jaxmlp.runs.run_directory import FLAGS, LOCK, SWEEP, TEST, RunError, RunWarning
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics
 
 RUN = "run"  # the column of the folders
+DONE = "done"
 
 
 class Result(NamedTuple):
@@ -30,7 +31,8 @@ class Result(NamedTuple):
     validation_loss: float | None = None
     test_errors: int | None = None
     seconds: float | None = None  # of training, others beside it
-    end: str = ""  # done, or how it diverged
+    epsilon: float | None = None  # of a private network
+    end: str = ""  # DONE, or how it diverged
 
 
 WAITING = Result()
@@ -45,10 +47,17 @@ def result(history: Sequence[Metrics], test_errors: int | None, end: str) -> Res
         last.validation_loss if last else None,
         test_errors,
         sum(metrics.seconds for metrics in history),
+        last.epsilon if last else None,
         end,
     )
 
 
+@machines.led
+def save_flags(folder: Path, text: str) -> None:
+    files.replace(folder / FLAGS, text.encode())
+
+
+@machines.led
 def save(
     folder: Path, varying: Sequence[str], members: Mapping[str, Config], results: Mapping[str, Result]
 ) -> None:
@@ -65,12 +74,13 @@ def is_sweep(path: Path) -> bool:
     return (path / SWEEP).is_file()
 
 
-def names(path: Path) -> list[str]:
-    """The names of the networks in the sweep's table, of none before there is one. Raises RunError."""
+def ends(path: Path) -> dict[str, str]:
+    """How each network in the sweep's table has ended, by name; none before there is a table. Raises RunError."""
     if not is_sweep(path):
-        return []
+        return {}
     try:
-        return [row[RUN] for row in csv.DictReader(io.StringIO(files.read(path / SWEEP).decode()))]
+        rows = csv.DictReader(io.StringIO(files.read(path / SWEEP).decode()))
+        return {row[RUN]: row["end"] or "" for row in rows}
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(f"{path / SWEEP}: expected a table of networks, got {error!r}") from error
 
@@ -82,13 +92,14 @@ def run_dirs(path: Path) -> list[Path]:
     """
     if not is_sweep(path):
         return [path]
-    members = [path / name for name in names(path)]
-    done = [member for member in members if (member / TEST).exists()]
+    table = ends(path)
+    done = [path / name for name in table if (path / name / TEST).exists()]
     if not done:
-        raise RunError(f"{path}: expected a sweep with a network that is done, got {len(members)} that are not")
-    if len(done) < len(members):
-        text = f"{path}: {len(members) - len(done)} of {len(members)} networks are not done, and are left out"
-        warnings.warn(text, RunWarning, stacklevel=2)
+        raise RunError(f"{path}: expected a sweep with a network that is done, got {len(table)} that are not")
+    if left := [end for name, end in table.items() if path / name not in done]:
+        diverged = sum(map(bool, left))
+        told = [f"{n} {what}" for n, what in ((diverged, "diverged"), (len(left) - diverged, "not done")) if n]
+        warnings.warn(f"{path}: of {len(table)} networks, {', '.join(told)}: left out", RunWarning, stacklevel=2)
     return done
 
 
@@ -99,10 +110,16 @@ def opened(path: Path) -> Iterator[None]:
     Raises FileError if it cannot be made or written, RunError if it is something else, or another process is
     writing it.
     """
+    with ExitStack() as held:
+        _claim(path, held)
+        yield
+
+
+@machines.led
+def _claim(path: Path, held: ExitStack) -> None:
     files.make_folder(path)
     _check_ours(path)
-    with locking.locked(path / LOCK):
-        yield
+    held.enter_context(locking.locked(path / LOCK))
 
 
 def _check_ours(path: Path) -> None:
@@ -110,6 +127,8 @@ def _check_ours(path: Path) -> None:
     names, begun = locking.found_in(path)
     if run_directory.CONFIG in names:
         raise RunError(f"{path}: expected the folder of a sweep, got that of a run")
+    if SWEEP in names and FLAGS not in names:
+        raise RunError(f"{path / FLAGS}: expected the flags of the sweep, one a line, got no such file")
     ours = {LOCK, LOCK + OWNER, FLAGS, FLAGS + files.TEMPORARY, SWEEP + files.TEMPORARY} if begun else set()
     foreign = sorted(names - ours)
     if foreign and SWEEP not in names:

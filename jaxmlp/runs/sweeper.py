@@ -1,28 +1,30 @@
 """Many runs at once: each an ordinary run directory, and a table of what came of them."""
 
-import shlex
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.view import View
-from jaxmlp.runs import environment, files, lines, run_directory, run_writer, sweep_directory
-from jaxmlp.runs.run_directory import FLAGS, RunWarning
+from jaxmlp.runs import environment, lines, machines, run_directory, run_writer, sweep_directory, sweep_lines
+from jaxmlp.runs.checkpoint import CheckpointError
+from jaxmlp.runs.run_directory import RunError, RunWarning
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
-from jaxmlp.runs.sweep_directory import Result
+from jaxmlp.runs.sweep_directory import DONE, Result
 from jaxmlp.training import devices, loop, members
 from jaxmlp.training.augmentation import prepared
-from jaxmlp.training.config import Config, ConfigError
+from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Diverged
-from jaxmlp.training.members import Group, Member, Step
+from jaxmlp.training.members import Member, Step
 
 
 class Told(NamedTuple):
@@ -33,6 +35,7 @@ class Told(NamedTuple):
     data_dir: Path | None
     flags: str  # the text of its flags.txt
     flags_of: Callable[[Config], str]  # that of a member's
+    left_out: Mapping[str, str] = {}  # why some combinations of options are no members, by their names
 
 
 def sweep(
@@ -41,75 +44,111 @@ def sweep(
     """Train the networks, side by side where one program can, and save each to a folder of its own in `run_dir`.
 
     A sweep that exists is gone on with; without `run_dir` it is a new runs/<time>-<recipe>. The networks are spread
-    over `device_count` devices, for 0 over all. One that diverges is told of and stops no other. Prints a line for
-    each network that ends, on a terminal also a progress bar, and at the end the table. Raises DataError,
-    ConfigError, RunError, FileError, CheckpointError, Diverged if every network did, and Stopped once `stop` is
-    asked for.
+    over `device_count` devices, for 0 over all. One that diverges, or cannot be trained since its checkpoints are
+    damaged or another process trains it, is told of and stops no other. Prints a line for each network that ends,
+    on a terminal also a progress bar, and at the end the table. Raises DataError, ConfigError, MissingExtra,
+    FileError, RunError, also if some could not be trained, Diverged if every network did, and Stopped once `stop`
+    is asked for.
     """
     loaded = {
         all_images: datasets.load(told.data_dir, all_images)
         for all_images in {config.train_on_all for config in told.members.values()}
     }
+    machines.check_same(
+        {
+            "number of devices": jax.local_device_count(),
+            **{f"{name} of SHA-256": digest for name, digest in next(iter(loaded.values())).sha256.items()},
+        }
+    )
     for config in told.members.values():
-        if config.private:  # to choose among networks of the same examples would need an account of its own
-            raise ConfigError("noise_multiplier", "0 in a sweep", config.noise_multiplier)
         config.check_data(loaded[config.train_on_all].train.images.shape)
+    privacy = _privacy(told, loaded)
     mesh = devices.members_mesh(device_count, len(told.members))
     run_dir = run_dir or run_writer.fresh(recipe)
     with sweep_directory.opened(run_dir):
         under_way = _Sweep(told, run_dir, stop, loaded)
-        under_way.begin(mesh)
-        with tqdm(total=under_way.epochs_left, unit="epoch", leave=False, disable=None) as bar:
+        under_way.begin()
+        print("\n".join([lines.on_devices(mesh), *under_way.header(), *privacy, f"sweep: {run_dir}"]), flush=True)
+        disable = None if machines.leads() else True
+        with tqdm(total=under_way.epochs_left, unit="epoch", leave=False, disable=disable) as bar:
             for group in under_way.groups():
                 under_way.train(group, devices.members_mesh(device_count, len(group)), bar)
         print(under_way.report(), flush=True)
-        if all(result.test_errors is None for result in under_way.results.values()):
-            raise Diverged(f"{run_dir}: every network diverged; begin anew at a lower rate")
+        under_way.check()
 
 
 class _Sweep:
-    """A sweep as far as it has come: the results of the members that have ended, by name."""
+    """A sweep as far as it has come, by the names of its members."""
 
     def __init__(self, told: Told, folder: Path, stop: StopRequest, loaded: Mapping[bool, Dataset]) -> None:
         self.told, self.folder, self.stop, self.loaded = told, folder, stop, loaded
-        self.results: dict[str, Result] = {}
+        self.results: dict[str, Result] = {}  # of those that have ended
+        self.failed: dict[str, str] = {}  # why a member cannot be trained
+        self.environment = environment.describe(devices.first_device())  # where each is whole, as in `train`
         self._last: tuple[tuple[bool, View, bool], Dataset] | None = None
 
     @property
     def left(self) -> dict[str, Config]:
-        """The members that have not ended."""
-        return {name: config for name, config in self.told.members.items() if name not in self.results}
+        """The members that are to be trained."""
+        ended = self.results.keys() | self.failed.keys()
+        return {name: config for name, config in self.told.members.items() if name not in ended}
 
     @property
     def epochs_left(self) -> int:
         return sum(config.epochs for config in self.left.values())
 
-    def begin(self, mesh: Mesh) -> None:
-        """Look what is there, and say what there is to do.
+    def begin(self) -> None:
+        """Look what is there, and write what is told.
 
-        Raises ConfigError, RunError, CheckpointError, FileError.
+        Raises ConfigError, RunError, FileError.
         """
+        ends = sweep_directory.ends(self.folder) if machines.leads() else {}
         for name, config in self.told.members.items():
-            writer = RunWriter(self.folder / name)
-            if writer.check(config, self._dataset(config).sha256) and (test := writer.tested(config)):
-                history = run_directory.history(*run_directory.newest(writer.path)) if test["epoch"] else ()
-                self.results[name] = sweep_directory.result(history, test["errors"], "done")
-        if dropped := [name for name in sweep_directory.names(self.folder) if name not in self.told.members]:
+            found = self._look(name, config, ends.get(name, ""))
+            if isinstance(found, str):
+                self.failed[name] = found
+            elif found:
+                self.results[name] = Result(*found)
+        if dropped := [name for name in ends if name not in self.told.members]:
             text = f"{self.folder}: {', '.join(dropped)} stay, but are no longer in its table"
             warnings.warn(text, RunWarning, stacklevel=1)
-        files.replace(self.folder / FLAGS, self.told.flags.encode())
+        sweep_directory.save_flags(self.folder, self.told.flags)
         self._save()
-        differ = f", which differ in {', '.join(self.told.varying)}" if self.told.varying else ""
-        done = f", {len(self.results)} of them done" if self.results else ""
-        print(lines.on_devices(mesh))
-        print(f"{_networks(len(self.told.members))}{differ}{done}\nsweep: {self.folder}", flush=True)
         self.stop.how_to_go_on = f"--run_dir={self.folder} goes on from the last epochs that were saved"
 
+    @machines.led
+    def _look(self, name: str, config: Config, end: str) -> Result | str | None:
+        """How a member has ended: by its folder, or, if it diverged, by its `end` in the table; why it cannot be
+        trained; None if it can.
+        """
+        writer = RunWriter(self.folder / name)
+        if not writer.check(config, self._dataset(config).sha256):
+            return None
+        try:
+            history = run_directory.newest_history(writer.path)
+            test = writer.tested(config)
+        except CheckpointError as error:
+            return str(error)
+        if test and test["epoch"] == len(history):  # else its last checkpoint is damaged
+            return sweep_directory.result(history, test["errors"], DONE)
+        return sweep_directory.result(history, None, end) if end not in ("", DONE) else None
+
+    def _not_trained(self, name: str) -> str:
+        return f"{name}: {sweep_lines.NOT_TRAINED}: {self.failed[name]}"
+
+    def header(self) -> list[str]:
+        """What there is to do, in lines."""
+        told, results = self.told, self.results
+        header = [sweep_lines.networks(told.varying, len(told.members), results)]
+        if told.left_out:
+            header.append(sweep_lines.left_out(told.left_out, len(told.members)))
+        return header + list(map(self._not_trained, self.failed))
+
     def groups(self) -> list[dict[str, Config]]:
-        """The members that are left, those together that one program trains."""
-        groups: dict[Config, dict[str, Config]] = {}
+        """The members that are left, those together that one program trains: a private one by itself."""
+        groups: dict[tuple[Config, str], dict[str, Config]] = {}
         for name, config in self.left.items():
-            groups.setdefault(members.compiled(config), {})[name] = config
+            groups.setdefault((members.compiled(config), name if config.private else ""), {})[name] = config
         return list(groups.values())
 
     def train(self, group: Mapping[str, Config], mesh: Mesh, bar: "tqdm[object]") -> None:
@@ -117,29 +156,32 @@ class _Sweep:
         stopped = f"stopped; --run_dir={self.folder} goes on from the last epochs that were saved"
         self.stop.check(stopped)
         config = next(iter(group.values()))
-        environment_now = environment.describe(devices.members_mesh(1, 1))  # each is whole on one, as in `train`
         dataset = self._prepared(config, bar)
-        program = members.prepare(config, dataset, mesh, len(group))
-        lines.write(bar, _program_line(config, dataset, len(group), program))
         writing: dict[Config, _Writing] = {}
         with ExitStack() as all_of_them:
+            newcomers = self._newcomers(group, all_of_them, bar)
+            secret = None
+            if config.private:
+                if (alone := next(newcomers, None)) is None:
+                    return
+                newcomers, secret = iter([alone]), alone.writer.secret()
+            program = members.prepare(config, dataset, mesh, len(group), secret)
+            lines.write(bar, sweep_lines.program(config, dataset, len(group), program))
 
             def waiting() -> Iterator[Member]:
-                for name, config in group.items():
-                    held = all_of_them.enter_context(ExitStack())
-                    writer = held.enter_context(run_writer.opened(self.folder / name))
-                    writer.claim(config, dataset.sha256, environment_now, self.told.flags_of(config))
-                    first = program.first(config)
-                    saved = writer.resume(first) or Saved(first, ())
+                for newcomer in newcomers:
+                    first = program.first(newcomer.config)
+                    saved = newcomer.writer.resume(first) or Saved(first, ())
                     bar.update(len(saved.history))
-                    member, writing[config] = Member(config, *saved), _Writing(name, writer, held)
-                    if loop.ended(config, saved.history):  # it was stopped before its test
+                    member = Member(newcomer.config, *saved)
+                    if loop.ended(newcomer.config, saved.history):  # it was stopped before its test
                         (errors,) = program.test([saved.state])
-                        self._end(writing[config], Step(member, errors), bar)
+                        self._end(newcomer, Step(member, errors), bar)
                     else:
+                        writing[newcomer.config] = newcomer
                         yield member
 
-            with closing(members.fit(program, waiting(), lambda: self.stop.signum is None)) as steps:
+            with closing(members.fit(program, waiting(), lambda: not self.stop.asked)) as steps:
                 for step in steps:
                     config, state, history = step.member
                     if not step.diverged:
@@ -149,19 +191,45 @@ class _Sweep:
                         self._end(writing[config], step, bar)
         self.stop.check(stopped)
 
+    def _newcomers(
+        self, group: Mapping[str, Config], all_of_them: ExitStack, bar: "tqdm[object]"
+    ) -> Iterator["_Writing"]:
+        """The members that can be trained, each of them locked and claimed once it is asked for."""
+        for name, config in group.items():
+            held = all_of_them.enter_context(ExitStack())
+            if why := self._claim(name, config, held):
+                self.failed[name] = why
+                bar.total -= config.epochs
+                lines.write(bar, self._not_trained(name))
+            else:
+                yield _Writing(name, config, RunWriter(self.folder / name), held)
+
+    @machines.led
+    def _claim(self, name: str, config: Config, held: ExitStack) -> str:
+        """Lock and claim the folder of a member; why that cannot be, or nothing."""
+        try:
+            writer = held.enter_context(run_writer.opened(self.folder / name))
+            writer.claim(config, self._dataset(config).sha256, self.environment, self.told.flags_of(config))
+            if config.private:
+                writer.secret()
+        except RunError as error:  # another process trains it, or it lacks something
+            held.close()
+            return str(error)
+        return ""
+
     def _end(self, writing: "_Writing", step: Step, bar: "tqdm[object]") -> None:
         """Record how a member ended, and let go of its folder."""
         config, _, history = step.member
         if step.test_errors is not None:
             writing.writer.save_test(len(history), step.test_errors, len(self._dataset(config).test.labels))
-        end = str(step.diverged).partition(":")[0] if step.diverged else "done"
+        end = str(step.diverged).partition(":")[0] if step.diverged else DONE
         result = sweep_directory.result(history, step.test_errors, end)
         self.results[writing.name] = result
         self._save()
         writing.held.close()
         bar.total -= config.epochs - len(history)
         n = len(self.told.members)
-        lines.write(bar, f"{len(self.results):>{len(str(n))}}/{n}  {writing.name}: {_in_words(result)}")
+        lines.write(bar, f"{len(self.results):>{len(str(n))}}/{n}  {writing.name}: {sweep_lines.result(result)}")
 
     def _save(self) -> None:
         sweep_directory.save(self.folder, self.told.varying, self.told.members, self.results)
@@ -177,68 +245,34 @@ class _Sweep:
             self._last = wanted, prepared(self._dataset(config), config)
         return self._last[1]
 
+    def check(self) -> None:
+        """Raise RunError if some members could not be trained, Diverged if all of them diverged."""
+        if self.failed:
+            first, *others = self.failed.values()
+            got = f"{len(others) + 1} of {len(self.told.members)} that could not be: {first}"
+            more = f"; and {len(others)} more" if others else ""
+            raise RunError(f"{self.folder}: expected to train every network, got {got}{more}")
+        if all(result.end != DONE for result in self.results.values()):
+            raise Diverged(f"{self.folder}: every network diverged; begin anew at a lower rate")
+
     def report(self) -> str:
-        """The table of all members, and the best of them by validation as a command that repeats it."""
+        """The table of all members, and the best of them by validation."""
         told, results = self.told, self.results
-        heads = [*(told.varying or ("seed",)), "epochs", "validation errors", "loss", "test errors", "time"]
-        rows = [_cells(told, config, results[name]) for name, config in told.members.items()]
-        text = "\n" + _table(heads, rows)
-        # After training on the validation images too, their errors choose nothing.
-        scored = [
-            (result.validation_errors, result.validation_loss, name)
-            for name, result in results.items()
-            if result.end == "done" and result.epochs and not told.members[name].train_on_all
-        ]
-        if scored:
-            *_, best = min(scored)
-            where = [shlex.quote(f"--data_dir={told.data_dir}")] if told.data_dir else []
-            command = ["python", "-m", "jaxmlp.train", *told.members[best].flags, *where]
-            text += f"\n\nthe best by validation is {best}; to repeat it:\n{' '.join(command)}"
-        return text
+        table = sweep_lines.table(told.varying, told.members, results)
+        return f"\n{table}\n\n{sweep_lines.best(told.members, results, told.data_dir)}"
+
+
+def _privacy(told: Told, loaded: Mapping[bool, Dataset]) -> list[str]:
+    """What the private members end with, each line once. Raises MissingExtra."""
+    settings = dict.fromkeys(replace(config, seed=0) for config in told.members.values() if config.private)
+    said = (lines.privacy(config, len(loaded[config.train_on_all].train.labels)) for config in settings)
+    return list(dict.fromkeys(said))
 
 
 class _Writing(NamedTuple):
-    """The folder of a member under way."""
+    """A member under way, and its folder."""
 
     name: str
+    config: Config
     writer: RunWriter
     held: ExitStack  # its lock
-
-
-def _networks(n: int) -> str:
-    return f"{n:,} network{'s' if n > 1 else ''}"
-
-
-def _program_line(config: Config, dataset: Dataset, n: int, program: Group) -> str:
-    pixels = dataset.train.images[0].size
-    return (
-        f"{_networks(n)} {pixels}-{config.hidden}-{dataset.classes}, {config.phi}, "
-        f"{min(n, program.slots)} at once; compiled in {program.compile_seconds:.1f} s"
-    )
-
-
-def _in_words(result: Result) -> str:
-    if result.end != "done":
-        return result.end
-    if result.validation_loss is None:
-        return f"no epochs, {result.test_errors:,} test errors"
-    return (
-        f"{result.epochs} epochs, {result.validation_errors:,} validation errors, "
-        f"loss {result.validation_loss:.5f}, {result.test_errors:,} test errors, {result.seconds:.1f} s"
-    )
-
-
-def _cells(told: Told, config: Config, result: Result) -> list[str]:
-    options = [str(getattr(config, option)) for option in told.varying or ("seed",)]
-    loss = "" if result.validation_loss is None else f"{result.validation_loss:.5f}"
-    errors = ["" if n is None else f"{n:,}" for n in (result.validation_errors, result.test_errors)]
-    seconds = f"{result.seconds:.1f} s"
-    cells = [*options, str(result.epochs), errors[0], loss, errors[1], seconds]
-    return cells if result.end == "done" else [*cells[:-2], result.end, seconds]
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in [heads, *rows]
-    )

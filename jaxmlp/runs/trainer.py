@@ -14,7 +14,7 @@ from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training import devices, loop
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics, Program
-from jaxmlp.training.privacy.account import account_of, epsilon_text
+from jaxmlp.training.privacy.account import epsilon_text
 
 
 def train(
@@ -46,7 +46,8 @@ def train(
         print(f"{header}\nrun directory: {run_dir}", flush=True)
         examples = len(dataset.test.labels)
         if test := writer.tested(config):
-            print(f"all {test['epoch']} epochs are done\n{_test_line(test['errors'], examples)}", flush=True)
+            done = f"all {test['epoch']} epochs are" if test["epoch"] != 1 else "its epoch is"
+            print(f"{done} done\n{_test_line(test['errors'], examples)}", flush=True)
             return
         stop.how_to_go_on = f"--run_dir={run_dir} goes on from the last epoch that was saved"
         program = loop.prepare(config, dataset, mesh, writer.secret() if config.private else None)
@@ -96,17 +97,8 @@ def _header(config: Config, dataset: Dataset, mesh: Mesh) -> str:
             lines.on_devices(mesh),
             lines.data(dataset, config, config.train_on_all),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
-            *([_privacy(config, len(dataset.train.labels))] if config.private else []),
+            *([lines.privacy(config, len(dataset.train.labels))] if config.private else []),
         ]
-    )
-
-
-def _privacy(config: Config, examples: int) -> str:
-    account = account_of(config, examples)
-    return (
-        f"privacy: {epsilon_text(account.epsilon(config.epochs))} in the end, δ {config.delta:g}, "
-        f"noise multiplier {config.noise_multiplier:g}, clip norm {config.clip_norm:g}, "
-        f"sampling rate {account.sampling_rate:.4g}"
     )
 
 

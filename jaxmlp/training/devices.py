@@ -58,31 +58,51 @@ def mesh_of(count: int, config: Config) -> Mesh:
 
     Raises ConfigError if there are fewer, or if the hidden units cannot be divided among them all.
     """
-    of_processes: dict[int, list[Any]] = {}
-    for device in jax.devices():
-        of_processes.setdefault(device.process_index, []).append(device)
-    processes, available = len(of_processes), min(map(len, of_processes.values()))
+    of_processes = _devices_of_processes()
+    processes, available = len(of_processes), min(map(len, of_processes))
     count = count or _fastest(jax.devices()[0].platform, available, processes, config)
-    if count > available:
-        raise ConfigError("devices", f"at most {available}, which is all there are", count)
+    _check_available(count, available)
     if config.hidden % (count * processes):
         if processes > 1:
             raise ConfigError("hidden", f"a multiple of {count * processes}, the number of devices", config.hidden)
         raise ConfigError("devices", f"a divisor of hidden, which is {config.hidden}", count)
-    devices = [device for own in of_processes.values() for device in own[:count]]
-    return Mesh(np.array(devices), UNITS, axis_types=(AxisType.Auto,))
+    return _mesh([own[:count] for own in of_processes], UNITS)
 
 
 def members_mesh(count: int, members: int) -> Mesh:
-    """A mesh for so many networks side by side: of `count` of JAX's devices, for 0 of all; no more than networks.
+    """A mesh for so many networks side by side: of `count` devices of each process, for 0 of all; no more than
+    networks, but at least one of each process.
 
     Raises ConfigError if there are fewer devices.
     """
-    devices = jax.devices()
-    if count > len(devices):
-        raise ConfigError("devices", f"at most {len(devices)}, which is all there are", count)
-    used = devices[: min(count or len(devices), members)]
-    return Mesh(np.array(used), MEMBERS, axis_types=(AxisType.Auto,))
+    of_processes = _devices_of_processes()
+    available = min(map(len, of_processes))
+    _check_available(count, available)
+    each = max(1, min(count or available, -(-members // len(of_processes))))
+    return _mesh([own[:each] for own in of_processes], MEMBERS)
+
+
+def first_device() -> Mesh:
+    """A mesh of one device: where a network lies that is whole on one, whichever it is."""
+    return _mesh([jax.devices()[:1]], MEMBERS)
+
+
+def _devices_of_processes() -> list[list[Any]]:
+    """JAX's devices, those of each process by themselves."""
+    of_processes: dict[int, list[Any]] = {}
+    for device in jax.devices():
+        of_processes.setdefault(device.process_index, []).append(device)
+    return list(of_processes.values())
+
+
+def _check_available(count: int, available: int) -> None:
+    if count > available:
+        raise ConfigError("devices", f"at most {available}, which is all there are", count)
+
+
+def _mesh(of_processes: Sequence[Sequence[Any]], axis: str) -> Mesh:
+    used = [device for own in of_processes for device in own]
+    return Mesh(np.array(used), axis, axis_types=(AxisType.Auto,))
 
 
 def _fastest(platform: str, available: int, processes: int, config: Config) -> int:
@@ -135,8 +155,9 @@ def place_members(trees: Sequence[Tree], mesh: Mesh) -> Tree:
 
 
 def members_of(tree: Tree) -> list[Tree]:
-    """The trees that `place_members` has made one of, as arrays of the host."""
-    leaves, structure = jax.tree.flatten(jax.tree.map(np.array, tree))  # copies: the device's own may be donated
+    """The trees that `place_members` has made one of, as arrays of the host. All processes must call it."""
+    copies = jax.tree.map(np.array, whole(tree))  # the device's own may be donated
+    leaves, structure = jax.tree.flatten(copies)
     return [jax.tree.unflatten(structure, of_member) for of_member in zip(*leaves, strict=True)]
 
 
@@ -173,8 +194,14 @@ def divided(batch: Tree, mesh: Mesh | None) -> Tree:
 
 
 def whole(tree: Tree) -> Tree:
-    """The tree, its arrays whole on this host. Of several processes, all must call it."""
-    return tree if jax.process_count() == 1 else multihost_utils.process_allgather(tree, tiled=True)
+    """The tree, its arrays whole on this host, as its own are already. Of several processes, all must call it."""
+    if jax.process_count() == 1:
+        return tree
+
+    def of_leaf(leaf: Any) -> Any:
+        return leaf if isinstance(leaf, np.ndarray) else multihost_utils.process_allgather(leaf, tiled=True)
+
+    return jax.tree.map(of_leaf, tree)
 
 
 def of_first_process(tree: Tree) -> Tree:

@@ -8,7 +8,8 @@ have in common is what is compiled, and each may be at an epoch of its own.
     for step in members.fit(group, waiting):
         ...
 
-Every number is that of `loop.fit`, up to rounding: train_epoch and evaluate are the same functions.
+Every number is that of `loop.fit`, up to rounding: train_epoch and evaluate are the same functions. A private
+network has a program of its own, for the length of its batches is drawn from its secret.
 """
 
 import time
@@ -28,6 +29,8 @@ from jaxmlp.training.config import Config
 from jaxmlp.training.epoch import EpochInput, Seen, State, Tuning, train_epoch
 from jaxmlp.training.loop import Diverged, Metrics
 from jaxmlp.training.optimizers import optimizer_of
+from jaxmlp.training.privacy.account import Account, account_of
+from jaxmlp.training.privacy.sampling import Sampling
 from jaxmlp.training.validation import Score, evaluate
 
 # What of a config only the host reads, so that the networks of a program may differ in it.
@@ -76,6 +79,7 @@ class Group:
     examples: int  # trained on in an epoch
     validation_examples: int
     compile_seconds: float
+    account: Account | None  # of a private network
 
 
 def compiled(config: Config) -> Config:
@@ -83,15 +87,18 @@ def compiled(config: Config) -> Config:
     return replace(config, **{name: getattr(Config, name) for name in FREE})
 
 
-def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int) -> Group:
+def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int, secret: bytes | None = None) -> Group:
     """Put the data, already prepared by the config's view, on the mesh and compile for `count` networks.
 
-    The mesh is of devices.members_mesh, the config that of any of the networks.
+    The mesh is of devices.members_mesh, the config that of any of the networks. A private one is alone, with its
+    secret.
     """
+    examples, *size = dataset.train.images.shape
+    sampling = Sampling.of(config, examples, secret) if secret else None
+    account = account_of(config, examples) if config.private else None
     config = compiled(config)
     platform = mesh.devices.flat[0].platform
     slots = mesh.size * _on_each(platform, -(-count // mesh.size))
-    examples, *size = dataset.train.images.shape
     tuning = Tuning(batches_per_block=blocked.batches_per_block(config, platform))
 
     def first(config: Config) -> State:
@@ -115,7 +122,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int) -> Group:
         return lambda state: score(state.params, *data)
 
     def epoch_input(epochs: Sequence[tuple[Config, int]]) -> Any:
-        return devices.place_members([loop.of_epoch(*of_slot, examples) for of_slot in epochs], mesh)
+        return devices.place_members([loop.of_epoch(*of_slot, examples, sampling) for of_slot in epochs], mesh)
 
     started = time.perf_counter()
     train_data = loop.placed(dataset.train, mesh)
@@ -135,7 +142,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int) -> Group:
         for start in range(0, len(states), slots):
             some = list(states[start : start + slots])
             scores = score_on_test(place(some + some[:1] * (slots - len(some))))
-            errors += np.asarray(scores.errors)[: len(some)].tolist()
+            errors += np.asarray(devices.whole(scores.errors))[: len(some)].tolist()
         return errors
 
     return Group(
@@ -149,6 +156,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int) -> Group:
         examples,
         len(dataset.validation.labels),
         compile_seconds,
+        account,
     )
 
 
@@ -229,4 +237,6 @@ def _step(group: Group, member: Member, state: State, seen: Seen, score: Score, 
         metrics = loop.measured(len(history), seen, score, seconds, *sizes)
     except Diverged as error:
         return Step(member, diverged=error)
+    if group.account:
+        metrics = metrics._replace(epsilon=group.account.epsilon(metrics.epoch))
     return Step(Member(config, state, (*history, metrics)))

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -82,19 +83,43 @@ def test_a_network_of_edges_of_upright_digits_is_shown_such(edges_run, few_digit
     assert "Its quarters are maps of edges: " in page
 
 
-def test_many_runs_are_bands_of_those_that_differ_in_the_seed_alone(copy, tmp_path):
+def test_runs_that_differ_in_the_seed_alone_are_bands(copy, tmp_path):
     runs = []
-    for seed in range(6):
+    for seed in range(3):
         for hidden in (12, 13):
             runs.append(shutil.copytree(copy, tmp_path / f"{hidden}-{seed}"))
             change(runs[-1], config={"seed": seed, "hidden": hidden})
-    few, many = (reporting.write_comparison(paths).read_text() for paths in (runs[:10], runs))
-    assert "hidden=12, 6 networks</li>" in many
-    assert "hidden=13, 6 networks</li>" in many
-    assert "networks</li>" not in few
-    for number, run in enumerate(runs):
-        change(run, config={"batch_size": number + 1})
-    assert "all, 12 networks</li>" in reporting.write_comparison(runs).read_text()
+    errors = read_run(copy).history[-1].validation_errors
+    few, many = (reporting.write_comparison(paths).read_text() for paths in (runs[:4], runs))
+    for hidden in (12, 13):
+        assert f"hidden={hidden}: 3 networks, {errors} validation errors</li>" in many
+    assert "networks," not in few
+    assert "settings" not in many
+
+
+def test_of_many_settings_those_of_the_fewest_errors_are_drawn(copy, tmp_path, monkeypatch):
+    runs, read = [], read_run(copy)
+    for number in range(12):
+        last = read.history[-1]._replace(validation_errors=20 - number)
+        config = replace(read.config, batch_size=number + 1)
+        runs.append(read._replace(path=tmp_path / f"{number}", config=config, history=(*read.history[:-1], last)))
+    monkeypatch.setattr(reporting, "read_run", lambda path: runs[int(path.name)])
+    page = reporting.write_comparison([run.path for run in runs]).read_text()
+    assert re.findall(r"batch_size=(\d+): 1 network, (\d+) validation errors</li>", page) == [
+        (str(12 - i), str(9 + i)) for i in range(10)
+    ]
+    assert "Of 12 settings these are the 10 with the fewest; the table has all." in page
+    assert page.count('<th scope="row">') == 12
+
+
+def test_a_sweep_has_a_best_unless_all_were_trained_on_the_validation_images(copy, tmp_path):
+    sweep = tmp_path / "sweep"
+    runs = [shutil.copytree(copy, sweep / name) for name in ("a", "b")]
+    (sweep / "sweep.csv").write_text("run,end\na,done\nb,done\n")
+    change(runs[0], config={"train_on_all": True})
+    assert "2 networks; the best on validation is b: 784-12-10" in reporting.write_sweep(sweep).read_text()
+    change(runs[1], config={"train_on_all": True})
+    assert "2 networks; the validation images were trained on too" in reporting.write_sweep(sweep).read_text()
 
 
 def test_a_place_that_cannot_be_written(copy):

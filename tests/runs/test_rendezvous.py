@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import selectors
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jaxmlp.runs import rendezvous
-from jaxmlp.runs.rendezvous import MachineError, Told
+from jaxmlp.runs.rendezvous import Link, MachineError, Told
 
 SAME = {"jax": "0.10.1", "--hidden": 12}
 
@@ -20,12 +21,16 @@ def address():
         return free.getsockname()
 
 
+def join(address, process, processes, same, seconds):
+    return rendezvous.meeting(address, process, processes).meet(same, seconds)
+
+
 def meet(address, *all_told):
     """What each of these processes gets: its links, or the text of its MachineError."""
 
     def one(told):
         try:
-            return rendezvous.meet(address, told)
+            return join(address, *told)
         except MachineError as error:
             return str(error)
 
@@ -49,11 +54,11 @@ def close(*all_links):
 
 def test_a_stranger_at_the_door_is_sent_away(address):
     with ThreadPoolExecutor(1) as thread:
-        first = thread.submit(rendezvous.meet, address, Told(0, 2, SAME, 10))
+        first = thread.submit(join, address, 0, 2, SAME, 10)
         for said in (b"GET / HTTP/1.1\r\n\r\n", b"[1, 2]\n", b"[1, 2, [], 5]\n", b"[" * 10_000 + b"\n", b""):
             with connect(address) as stranger:
                 stranger.sendall(said)
-        second = rendezvous.meet(address, Told(1, 2, SAME, 10))
+        second = join(address, 1, 2, SAME, 10)
         assert len(first.result()) == len(second) == 1
     close(first.result(), second)
 
@@ -73,10 +78,77 @@ def test_who_is_missing_is_named(address):
     assert meet(address, Told(0, 4, SAME, 1), Told(2, 4, SAME, 5)) == [line, line]
 
 
-def test_two_with_one_number_are_told(address, monkeypatch):
-    monkeypatch.setattr(rendezvous, "HELLO", 0.2)
-    got = set(meet(address, *(Told(i, 3, SAME, 10) for i in (0, 1, 1))))
-    assert got == {"--process_id: expected each of 0 to 2 once, got 1 again"}
+AGAIN = "--process_id: expected each of 0 to 2 once, got 1 again"
+
+
+def test_two_with_one_number_are_told(address):
+    assert set(meet(address, *(Told(i, 3, SAME, 10) for i in (0, 1, 1)))) == {AGAIN}
+
+
+@pytest.mark.slow
+def test_who_comes_when_nobody_is_missing_is_told_and_the_others_go_on(address, monkeypatch):
+    found_wrong = rendezvous._Door._found_wrong
+
+    def slowly(door, came):  # the second process 1 comes meanwhile
+        time.sleep(0.25)
+        return found_wrong(door, came)
+
+    monkeypatch.setattr(rendezvous._Door, "_found_wrong", slowly)
+    first, *others = meet(address, *(Told(i, 2, SAME, 10) for i in (0, 1, 1)))
+    others.remove(AGAIN.replace("2", "1"))
+    assert len(first) == len(others[0]) == 1
+    close(first, *others)
+
+
+def test_who_comes_when_the_run_has_begun_is_told(address):
+    """JAX's coordinator listens then, which says so before it has heard anything."""
+    with socket.create_server(address) as coordinator, ThreadPoolExecutor(1) as thread:
+        got = thread.submit(meet, address, Told(1, 3, SAME, 10))
+        with coordinator.accept()[0] as late:
+            late.sendall(bytes.fromhex("000024 0400 00000000 000200000000"))
+        where = f"{address[0]}:{address[1]}"
+        assert got.result() == [f"{AGAIN}: the run at {where} has begun"]
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_who_does_not_come_says_why(address, who):
+    words = "process 1: --hidden: expected an integer, got 'x'"
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(rendezvous.meeting(address, who, 3).excuse, words)
+        others = (Told(i, 3, SAME, 10) for i in range(3) if i != who)
+        assert meet(address, *others) == [words, words]
+
+
+@pytest.mark.parametrize("last_words", ["process 1: terminated", None])
+def test_who_has_come_and_ends_is_missed(address, last_words, monkeypatch):
+    monkeypatch.setattr(rendezvous, "FAREWELL", 0.2)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(meet, address, Told(0, 3, SAME, 10))
+        link = Link(connect(address))
+        link.send(Told(1, 3, SAME, 10))
+        if last_words:
+            link.send(rendezvous.farewell(last_words, 0))
+        link.close()
+        assert waiting.result() == [last_words or rendezvous.lost(1)]
+
+
+def test_process_0_ends_while_others_wait_and_those_who_come_later_hear_it_too(address, monkeypatch):
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(selector, seconds):
+        raise Interrupted
+
+    door = rendezvous.meeting(address, 0, 3)
+    with ThreadPoolExecutor(2) as threads:
+        got = [threads.submit(meet, address, Told(1, 3, SAME, 10))]
+        with monkeypatch.context() as changed:
+            changed.setattr(selectors.DefaultSelector, "select", interrupt)
+            with pytest.raises(Interrupted):
+                door.meet(SAME, 10)
+        got.append(threads.submit(meet, address, Told(2, 3, SAME, 10)))
+        door.excuse("process 0: interrupted")
+        assert [one.result() for one in got] == [["process 0: interrupted"]] * 2
 
 
 def test_another_number_of_processes_is_told(address):
@@ -122,5 +194,4 @@ def test_somebody_else_at_the_address(address):
             assert json.loads(other.makefile("rb").readline()) == [1, 2, SAME, 10]
             other.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
         where = f"--coordinator_address={address[0]}:{address[1]}"
-        words = "another program, its end, or a run that has its process 1 already"
-        assert got.result() == [f"{where}: expected process 0, got {words}"]
+        assert got.result() == [f"{where}: expected process 0, got another program"]

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import warnings
@@ -28,6 +29,10 @@ MEMBERS = {
 def sweep(path, data_dir, members=MEMBERS, varying=("hidden", "seed"), stop=None):
     told = sweeper.Told(varying, members, data_dir, "--seed=0,1\n", lambda config: f"--seed={config.seed}\n")
     sweeper.sweep(told, path, stop or StopRequest())
+
+
+def rows_of(run_dir):
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
 
 
 def table(path):
@@ -84,7 +89,7 @@ def test_the_table_is_of_the_last_epoch_and_the_best_is_chosen_by_validation(who
     rows = table(whole)
     assert [row["run"] for row in rows] == list(MEMBERS)
     for row, config in zip(rows, MEMBERS.values(), strict=True):
-        history = [json.loads(line) for line in (whole / row["run"] / "metrics.jsonl").read_text().splitlines()]
+        history = rows_of(whole / row["run"])
         assert (row["hidden"], row["seed"]) == (str(config.hidden), str(config.seed))
         assert (row["epochs"], row["end"]) == ("3", "done")
         assert int(row["validation_errors"]) == history[-1]["validation_errors"]
@@ -164,18 +169,62 @@ def test_more_networks_and_more_epochs_may_be_asked_for(copy, few_digits):
     assert [row["epochs"] for row in table(copy)] == ["2", "2", "2"]
 
 
-def test_one_that_diverges_is_told_of_and_stops_no_other(few_digits, tmp_path, capsys):
+def test_one_that_diverges_is_told_of_and_stops_no_other(few_digits, tmp_path, capsys, monkeypatch):
     rates = {f"learning_rate={rate}": replace(BASE, phi="identity", learning_rate=rate) for rate in (1e6, 0.01)}
     sweep(tmp_path / "run", few_digits, rates, ("learning_rate",))
     assert "1/2  learning_rate=1000000.0: diverged in epoch 1\n" in capsys.readouterr().out
     assert [row["end"] for row in table(tmp_path / "run")] == ["diverged in epoch 1", "done"]
-    with pytest.warns(RunWarning, match="1 of 2 networks are not done, and are left out"):
+    with pytest.warns(RunWarning, match=r"run: of 2 networks, 1 diverged: left out$"):
         assert sweep_directory.run_dirs(tmp_path / "run") == [tmp_path / "run" / "learning_rate=0.01"]
+    with monkeypatch.context() as patched:  # it has ended so
+        patched.setattr(sweeper.members, "prepare", lambda *arguments: pytest.fail("it was compiled"))
+        sweep(tmp_path / "run", few_digits, rates, ("learning_rate",))
+    assert "2 networks, which differ in learning_rate, 1 of them done, 1 diverged\n" in capsys.readouterr().out
+    assert [row["end"] for row in table(tmp_path / "run")] == ["diverged in epoch 1", "done"]
+    shutil.rmtree(tmp_path / "run" / "learning_rate=1000000.0")
+    sweep(tmp_path / "run", few_digits, rates, ("learning_rate",))
+    assert "learning_rate=1000000.0: diverged in epoch 1\n" in capsys.readouterr().out
     del rates["learning_rate=0.01"]
     with pytest.raises(Diverged, match="every network diverged"):
         sweep(tmp_path / "none", few_digits, rates, ())
     with pytest.raises(RunError, match="expected a sweep with a network that is done, got 1 that are not"):
         sweep_directory.run_dirs(tmp_path / "none")
+
+
+def test_one_that_another_process_trains_stops_no_other(whole, copy, few_digits, capsys):
+    for name in ("hidden=5-seed=0", "hidden=6-seed=1"):
+        (copy / name / "test.json").unlink()
+    held = f"{copy}/hidden=5-seed=0: expected to be its only writer, got a run in progress"
+    with run_writer.opened(copy / "hidden=5-seed=0"), pytest.raises(RunError) as caught:
+        sweep(copy, few_digits)
+    assert str(caught.value) == f"{copy}: expected to train every network, got 1 of 4 that could not be: {held}"
+    out = capsys.readouterr().out
+    assert f"hidden=5-seed=0: not trained: {held}\n" in out
+    assert re.search(r"\n +5 +0 + not trained *\n", out)
+    assert [row["end"] for row in table(copy)] == ["done", "done", "", "done"]
+    sweep(copy, few_digits)
+    assert_same(copy, whole)
+
+
+def test_one_whose_checkpoints_are_all_damaged_stops_no_other(copy, few_digits):
+    for name in ("hidden=5-seed=0", "hidden=5-seed=1", "hidden=6-seed=1"):
+        (copy / name / "test.json").unlink()
+    for name in ("hidden=5-seed=0", "hidden=6-seed=0"):
+        for path in (copy / name).glob("*.npz"):
+            path.write_bytes(b"torn")
+    with (
+        pytest.warns(RunWarning, match="trying the one before it"),
+        pytest.raises(RunError, match=r"got 2 of 4 that could not be: .*0: expected a checkpoint .*; and 1 more$"),
+    ):
+        sweep(copy, few_digits)
+    assert [row["end"] for row in table(copy)] == ["", "done", "", "done"]
+
+
+def test_one_whose_last_checkpoint_is_torn_is_trained_to_its_end_again(whole, copy, few_digits):
+    (copy / "hidden=5-seed=0" / "checkpoint-000003.npz").write_bytes(b"torn")
+    with pytest.warns(RunWarning, match="trying the one before it"):
+        sweep(copy, few_digits)
+    assert_same(copy, whole)
 
 
 def test_another_flag_or_other_data_are_refused_before_anything_is_written(copy, few_digits):
@@ -213,14 +262,19 @@ def test_a_wrong_option_leaves_no_folder(few_digits, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_second_writer_is_refused_of_the_sweep_and_of_a_member(copy, few_digits):
+def test_what_is_left_out_is_told_in_one_line(few_digits, tmp_path, capsys):
+    reasons = {f"seed={seed}": f"momentum: no {seed % 5}" for seed in range(20)}
+    members = {"seed=20": replace(BASE, epochs=0)}
+    told = sweeper.Told(("seed",), members, few_digits, "", lambda config: "", reasons)
+    sweeper.sweep(told, tmp_path / "run", StopRequest())
+    assert (
+        "\n20 of 21 combinations cannot be, and are left out: "
+        "momentum: no 0; momentum: no 1; momentum: no 2; and 2 reasons more\nsweep: "
+    ) in capsys.readouterr().out
+
+
+def test_a_second_writer_of_the_sweep_is_refused(copy, few_digits):
     with sweep_directory.opened(copy), pytest.raises(RunError, match="only writer"):
-        sweep(copy, few_digits)
-    (copy / "hidden=5-seed=0" / "test.json").unlink()
-    with (
-        run_writer.opened(copy / "hidden=5-seed=0"),
-        pytest.raises(RunError, match=r"5-seed=0: .*only writer"),
-    ):
         sweep(copy, few_digits)
 
 
@@ -231,6 +285,13 @@ def test_a_folder_of_somebody_else_or_of_a_run_is_left_alone(tmp_path, few_digit
     assert os.listdir(tmp_path) == ["thesis.tex"]
     with pytest.raises(RunError, match="expected the folder of a sweep, got that of a run"):
         sweep(trained_run, few_digits)
+
+
+def test_a_sweep_that_has_lost_its_flags_is_told_so(copy, few_digits):
+    (copy / "flags.txt").unlink()
+    message = f"^{copy}/flags.txt: expected the flags of the sweep, one a line, got no such file$"
+    with pytest.raises(RunError, match=message):
+        sweep(copy, few_digits)
 
 
 def test_a_sweep_is_no_run(copy, few_digits):
@@ -250,8 +311,8 @@ def test_a_damaged_table_is_one_error(copy, content):
 def test_those_that_trained_on_the_validation_images_are_not_chosen_by_them(few_digits, tmp_path, capsys):
     sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, train_on_all=True, epochs=1)}, ())
     out = capsys.readouterr().out
-    assert "the validation images trained on too" in out
-    assert "best by validation" not in out
+    assert out.endswith("\n\nnone is the best by validation: --train_on_all trains on the validation images too\n")
+    assert "1/1  seed=0: 1 epoch, " in out
 
 
 def test_no_epochs_are_a_test_alone(few_digits, tmp_path, capsys):
@@ -260,8 +321,38 @@ def test_no_epochs_are_a_test_alone(few_digits, tmp_path, capsys):
     sweep(tmp_path / "run", few_digits, {"seed=0": replace(BASE, epochs=0)}, ())
 
 
-def test_a_private_network_is_refused_and_leaves_nothing(few_digits, tmp_path):
-    members = {"seed=0": replace(BASE, noise_multiplier=2.0, clip_norm=1.0, delta=1e-3)}
-    with pytest.raises(ConfigError, match=r"^noise_multiplier: expected 0 in a sweep, got 2\.0$"):
+PRIVATE = replace(BASE, batch_size=50, noise_multiplier=2.0, clip_norm=1.0, delta=1e-3)
+
+
+@pytest.mark.slow
+def test_a_private_network_is_the_run_of_its_flags_and_secret(few_digits, tmp_path, capsys, monkeypatch):
+    name, ours, alone = "noise_multiplier=2.0", tmp_path / "sweep" / "noise_multiplier=2.0", tmp_path / "alone"
+    members = {"noise_multiplier=0.0": replace(BASE, epochs=1), name: PRIVATE}
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        sweep(tmp_path / "sweep", few_digits, members, ("noise_multiplier",), AfterSaves(patched, 3))
+    sweep(tmp_path / "sweep", few_digits, members, ("noise_multiplier",))
+    monkeypatch.setattr(run_writer.secret, "fresh", (ours / "secret.key").read_bytes)
+    trainer.train(PRIVATE, few_digits, alone, "", StopRequest())
+    (arrays, rows, test), (expected, expected_rows, expected_test) = left_by(ours), left_by(alone)
+    for leaf in ("params.W1", "params.b1", "params.W2", "params.b2"):
+        saved, of_one = (files["checkpoint-000003.npz"][leaf] for files in (arrays, expected))
+        np.testing.assert_allclose(saved, of_one, rtol=0, atol=1e-6)
+    assert test == expected_test
+    assert [row["epsilon"] for row in rows] == [row["epsilon"] for row in expected_rows]
+    assert [row["epsilon"] for row in table(tmp_path / "sweep")] == ["", str(rows[-1]["epsilon"])]
+    assert (ours / "secret.key").stat().st_mode & 0o077 == 0
+    out = capsys.readouterr().out
+    assert "privacy: ε " in out
+    assert re.search(r"noise_multiplier  epochs  validation errors     loss +ε  test errors +time\n", out)
+
+
+@pytest.mark.slow
+def test_a_private_network_that_has_lost_its_secret_stops_no_other(few_digits, tmp_path, monkeypatch):
+    members = {f"seed={seed}": replace(PRIVATE, seed=seed, epochs=1) for seed in (0, 1)}
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        sweep(tmp_path / "sweep", few_digits, members, ("seed",), AfterSaves(patched, 1))
+    (tmp_path / "sweep" / "seed=0" / "test.json").unlink()
+    (tmp_path / "sweep" / "seed=0" / "secret.key").unlink()
+    with pytest.raises(RunError, match=r"1 of 2 that could not be: .*secret\.key: expected the 32 bytes that"):
         sweep(tmp_path / "sweep", few_digits, members, ("seed",))
-    assert not (tmp_path / "sweep").exists()
+    assert [row["end"] for row in table(tmp_path / "sweep")] == ["", "done"]

@@ -2,7 +2,7 @@
 
     pip install libtpu==0.0.41                                        212 MB, for jax 0.10.1
     python -m tools.hardware v5e
-    pip install "jax-cuda12-plugin[with-cuda]"                        for the same jax
+    pip install jax-cuda12-plugin==0.10.1                             462 MB once installed; no library of NVIDIA's
     python -m tools.hardware h100 clipped                             the programs with "clipped" in their names
 
 Prints of each the seconds that it takes to compile, and the MB on a device: of arguments, of results, and of what

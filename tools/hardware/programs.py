@@ -16,8 +16,10 @@ from jaxmlp import activations, batch, curvature, statistics
 from jaxmlp.network import Params, init
 from jaxmlp.training import devices, members
 from jaxmlp.training.config import Config
-from jaxmlp.training.epoch import EpochInput, State, Tuning, train_epoch
+from jaxmlp.training.epoch import EpochInput, Private, State, Tuning, train_epoch
 from jaxmlp.training.optimizers import optimizer_of
+from jaxmlp.training.privacy import noise, secret
+from jaxmlp.training.privacy.sampling import Sampling
 from jaxmlp.training.validation import evaluate
 
 _shape: Any = jax.ShapeDtypeStruct
@@ -50,6 +52,7 @@ EPOCHS: dict[str, dict[str, Any]] = {
     "blocks": {"batches_per_block": 4},
     "blocks with momentum": {"batches_per_block": 4, "momentum": 0.9},
     "clipping": {"clip_norm": 0.1},
+    "private": {"noise_multiplier": 1.0, "delta": 1e-5, "clip_norm": 0.1},
     "noise scale": {"log_noise_scale": True},
     "elastic distortions": {"elastic": 38.0},
     "affine distortions": {"rotation": 15.0, "scale": 0.15, "shear": 0.2, "shift": 1.0},
@@ -108,6 +111,7 @@ def programs(
     yield of_passes(statistics.weighted_gradient, weights)
     yield of_passes(statistics.clipped_deltas, _on(mesh, _f32()))
     yield of_passes(statistics.clipped_gradient, _on(mesh, _f32()))
+    yield of_passes(statistics.clipped_sum, _on(mesh, _f32()), _on(mesh, _shape((batch_size,), np.bool_)))
     for along in (statistics.directional, curvature.hessian_vector_product, curvature.gauss_newton_vector_product):
         yield of_passes(along, params)
     for name, options in EPOCHS.items():
@@ -125,16 +129,22 @@ def programs(
 
 def _epoch(name: str, config: Config, examples: int, params: Params, mesh: Mesh | None) -> Program:
     steps = -(-examples // config.batch_size)
+    rows, private = (examples,), None
+    if config.private:
+        sampling = Sampling.of(config, examples, bytes(secret.BYTES))
+        steps, rows = sampling.steps, sampling.batches(0).rows.shape
+        private = Private(_shape(rows, np.bool_), _shape((steps, len(Params._fields), noise.WORDS), np.uint32))
     state = State(params, _on(mesh, jax.eval_shape(optimizer_of(config).init, params)))
     inputs = _on(
         mesh,
         EpochInput(
             _u8(examples, D),
             _u8(examples),
-            _shape((examples,), np.int32),
+            _shape(rows, np.int32),
             _f32(steps),
             jax.eval_shape(lambda: jax.random.key(0)),
             _f32(),
+            private,
         ),
     )
     tuning = Tuning(mesh, config.batches_per_block or 1)

@@ -93,18 +93,13 @@ def line(row: Row, seeds: int, runs: Path) -> str:
 
 
 def trained(recipe: str, seeds: range, runs: Path) -> list[Result]:
-    """The results of these seeds, which follow one another, after what is left of them to do: side by side, but the
-    private ones, which no sweep takes, one after another.
+    """The results of these seeds, which follow one another, after what is left of them to do.
 
     Exits with the command's code if that fails, and if a network diverges.
     """
     folder, flagfile = runs / recipe, f"--flagfile={RECIPES / recipe}.flags"
     run_dirs = [folder / f"seed={seed}" for seed in seeds]
-    if recipe in (row.recipe for row in PRIVATE):
-        for seed, run_dir in zip(seeds, run_dirs, strict=True):
-            _run("train", flagfile, f"--seed={seed}", f"--run_dir={run_dir}")
-    else:
-        _run("sweep", flagfile, f"--seed={seeds.start}:{seeds.stop}", f"--run_dir={folder}")
+    _run("sweep", flagfile, f"--seed={seeds.start}:{seeds.stop}", f"--run_dir={folder}")
     if not all((run_dir / run_directory.TEST).exists() for run_dir in run_dirs):
         sys.exit(DIVERGED)
     return [_result(run_dir) for run_dir in run_dirs]

@@ -54,10 +54,13 @@ def noise_multiplier_for(target_epsilon: float, config: Config, examples: int) -
 
     Raises MissingExtra, and ConfigError if no σ that is looked at gives that ε.
     """
-    account = account_of(config, examples)
+    return _noise_multiplier_for(target_epsilon, account_of(config, examples), config.epochs)
 
+
+@cache
+def _noise_multiplier_for(target_epsilon: float, account: Account, epochs: int) -> float:
     def epsilon(thousandths: int) -> float:
-        return account._replace(noise_multiplier=thousandths / 1000).epsilon(config.epochs)
+        return account._replace(noise_multiplier=thousandths / 1000).epsilon(epochs)
 
     found = THOUSANDTHS[0] + bisect_left(THOUSANDTHS, -target_epsilon, key=lambda sigma: -epsilon(sigma))
     if found not in THOUSANDTHS[1:]:
