@@ -1,8 +1,8 @@
 """The record table: every recipe trained and tested, beside what was published for the same network.
 
-    python -m tools.records                              one seed a row, no committee
+    python -m tools.records                              the whole table, one seed a row: hours
     python -m tools.records --seeds=5 simard800          a row of your choice, the mean of five
-    python -m tools.records committee                    the committee of the table, of twenty networks
+    python -m tools.records committee                    the committee of the table, of 24 networks
 
 Runs are kept in --runs: a finished one is not repeated, one that was interrupted goes on, one of other flags is
 refused. Prints Markdown.

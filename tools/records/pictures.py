@@ -1,6 +1,6 @@
-"""The pictures beside the table of records: upright digits, distorted, as edges; and the test digits still wrong.
+"""Pictures beside the table of records: digits upright, distorted, as edges, as directions; and those still wrong.
 
-    python -m tools.records.pictures runs/reproduce/simard800_deskewed runs/reproduce/simard800_edges
+    python -m tools.records.pictures runs/reproduce/simard800_{deskewed,edges,directions,directions_slanted}
 
 The run directories, or all of a sweep, are the members of the committee whose mistakes are shown. Needs the extra
 [plot].
@@ -18,6 +18,7 @@ from jaxmlp import commands
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.deskewing import deskewed
+from jaxmlp.inputs.directions import direction_maps
 from jaxmlp.inputs.distortions import distort
 from jaxmlp.inputs.edges import edge_maps
 from jaxmlp.inspection import scoring
@@ -38,14 +39,16 @@ def main(*paths: str) -> None:
         commands.fail(f"expected run directories of a recipe with distortions, got {got}", commands.WRONG_FLAGS)
     dataset = datasets.load()
     images, labels = dataset.train
-    digits = jnp.asarray(deskewed(images[[np.flatnonzero(labels == digit)[0] for digit in range(10)]]) / 255)
+    upright = deskewed(images[[np.flatnonzero(labels == digit)[0] for digit in range(10)]])
+    digits = jnp.asarray(upright / 255)
     distorted = [distort(jax.random.key(i), digits, distortion) for i in range(5)]  # as in the first epoch
     _rows(digits, *distorted).savefig(PICTURES / "distortions.png", dpi=DPI)
     _rows(digits, edge_maps(digits)).savefig(PICTURES / "edges.png", dpi=DPI)
+    _rows(digits, direction_maps(upright)).savefig(PICTURES / "directions.png", dpi=DPI)
     _mistakes(dataset, members).savefig(PICTURES / "remaining_errors.png", dpi=DPI)
 
 
-def _rows(*rows: jax.Array) -> Figure:
+def _rows(*rows: jax.Array | npt.NDArray[np.uint8]) -> Figure:
     pictures = [np.asarray(image) for row in rows for image in row]
     return _grid(pictures, [""] * len(pictures), columns=len(rows[0]))
 
