@@ -47,8 +47,8 @@ PRIVATE = [
     Row("private_epsilon_8", "3 at ε 8 (Abadi 2016)", "784-1000-10 at ε 8", SEEN),
 ]
 FASHION = [  # of Fashion-MNIST, from the folder that the recipes name
-    Row("fashion_pixels", "11.7 (multilayer perceptron 256-128-100)", "784-K-10", "mixup, pixels left out"),
-    Row("fashion_directions", "7.4 (HOG and SVM)", "784-K-10", "mixup, as directions"),
+    Row("fashion_pixels", "11.7 (multilayer perceptron 256-128-100)", "784-1200-10", "elastic, mixup"),
+    Row("fashion_directions", "7.4 (HOG features, SVM)", "784-1600-10", "mixup, as directions"),
 ]
 MEMBERS = {"simard800_deskewed": range(10, 20), "simard800_edges": range(10)}  # the seeds of each
 COMMITTEE = Row(
