@@ -52,24 +52,39 @@ class Link:
         for option, seconds in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)):
             if hasattr(socket, option):  # a host that is cut off is missed after about 11 s
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
-        self._socket, self._file = connected, connected.makefile("rwb")
+        self._socket, self._unread = connected, b""
 
     def send(self, message: Any) -> None:
         """Raises OSError if the other has ended."""
-        self._file.write(json.dumps(message).encode() + b"\n")
-        self._file.flush()
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, seconds: float | None = None) -> Any:
-        """The next message, for which it waits so long, or for ever. Raises Strange."""
-        said = b""
+        """The next message, for which it waits so long in all, or for ever. Raises Strange."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self.whole:
+            self.read(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+        said, _, self._unread = self._unread.partition(b"\n")
+        try:
+            return json.loads(said)
+        except (ValueError, RecursionError) as error:
+            raise Strange(said) from error
+
+    @property
+    def whole(self) -> bool:
+        """Whether a message has come as a whole."""
+        return b"\n" in self._unread
+
+    def read(self, seconds: float | None) -> None:
+        """Some of what the other says, as soon as it comes. Raises Strange if nothing does."""
         try:
             self._socket.settimeout(seconds)
-            said = self._file.peek(1)  # kept if the connection breaks
-            said = self._file.readline(LONGEST)
+            more = self._socket.recv(LONGEST)
             self._socket.settimeout(None)
-            return json.loads(said if said.endswith(b"\n") else b"")
-        except (OSError, ValueError, RecursionError) as error:
-            raise Strange(said) from error
+        except OSError as error:
+            raise Strange(self._unread) from error
+        self._unread += more
+        if not more or len(self._unread) > LONGEST:
+            raise Strange(self._unread)
 
     def __iter__(self) -> Iterator[Any]:
         """Every message, until the connection ends."""
@@ -83,8 +98,6 @@ class Link:
         return self._socket.fileno()
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # what could not be sent
-            self._file.close()
         self._socket.close()
 
 
@@ -146,6 +159,7 @@ class _Door(Meeting):
         super().__init__(address, process, processes)
         self._same: dict[str, Any] | None = None
         self._server: socket.socket | None = None
+        self._strangers: dict[Link, float] = {}  # who has not said yet who it is, and until when it must
         self._links: dict[int, Link] = {}  # who has come
         self._others: list[Link] = []  # who has come in another's place, or will not come
         self._wrong = ""  # why nobody goes on
@@ -157,7 +171,7 @@ class _Door(Meeting):
         try:
             all_came = self._await_all()
         except OSError as error:
-            expected = "a free address of this machine, which is process 0"
+            expected = "a free address of this machine, for the only --process_id=0"
             raise MachineError(f"{_at(self.address)}: expected {expected}, got {_reason(error)}") from error
         if not all_came and not self._wrong:
             missing = ", ".join(str(i) for i in range(1, self.processes) if i not in self._links)
@@ -189,30 +203,53 @@ class _Door(Meeting):
             selector.register(self._server, selectors.EVENT_READ)
             for process, link in self._links.items():
                 selector.register(link, selectors.EVENT_READ, process)
+            for link in self._strangers:
+                selector.register(link, selectors.EVENT_READ, link)
             while len(self._links) + len(self._others) < self.processes - 1:
-                ready = selector.select(max(self._deadline - time.monotonic(), 0))
-                if not ready:
-                    return False
+                until = min([self._deadline, *self._strangers.values()])
+                ready = selector.select(max(until - time.monotonic(), 0))
                 for key, _ in ready:
                     if key.data is None:
-                        came = self._let_in(self._server.accept()[0])
-                        if came is not None:
-                            selector.register(self._links[came], selectors.EVENT_READ, came)
-                    else:
+                        link = Link(self._server.accept()[0])
+                        self._strangers[link] = time.monotonic() + HELLO
+                        selector.register(link, selectors.EVENT_READ, link)
+                    elif isinstance(key.data, int):
                         selector.unregister(key.fileobj)
                         self._lose(key.data)
+                    elif self._heard(link := key.data):
+                        selector.unregister(link)
+                        came = self._let_in(link)
+                        if came is not None:
+                            selector.register(link, selectors.EVENT_READ, came)
+                for link in [link for link, until in self._strangers.items() if time.monotonic() > until]:
+                    selector.unregister(link)
+                    self._send_away(link)
+                if time.monotonic() > self._deadline:
+                    return False
         return True
 
-    def _let_in(self, connected: socket.socket) -> int | None:
-        """The number of who has come, if it has a place."""
-        link = Link(connected)
+    def _heard(self, link: Link) -> bool:
+        """Whether all has come that a stranger says, or will."""
         try:
-            said = link.receive(HELLO)
+            link.read(0)
+        except Strange:
+            return True
+        return link.whole
+
+    def _send_away(self, link: Link) -> None:
+        del self._strangers[link]
+        link.close()
+
+    def _let_in(self, link: Link) -> int | None:
+        """The number of who has come, if it has a place."""
+        try:
+            said = link.receive(0)
             came = None if isinstance(said, dict) else Told(*said)
             words = said["words"] if came is None else self._found_wrong(came)
-        except Exception:  # a stranger, who may send anything
-            link.close()
+        except Exception:  # no process of ours, who may send anything
+            self._send_away(link)
             return None
+        del self._strangers[link]
         if words:
             self._refuse(words)
         if came is None or came.process in self._links:
@@ -254,11 +291,12 @@ class _Door(Meeting):
         server.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
-                link = Link(server.accept()[0])
-                with contextlib.suppress(Exception):  # a stranger
-                    came = Told(*link.receive(HELLO))
-                    link.send(farewell(self._wrong or self._found_wrong(came) or "", 0))
-                link.close()
+                self._strangers[Link(server.accept()[0])] = 0
+        for link in list(self._strangers):
+            with contextlib.suppress(Exception):  # no process of ours
+                came = Told(*link.receive(PAUSE))
+                link.send(farewell(self._wrong or self._found_wrong(came) or "", 0))
+            self._send_away(link)
 
 
 class _Visit(Meeting):

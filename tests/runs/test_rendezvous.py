@@ -1,7 +1,9 @@
 """How processes find one another, here as threads: all come, or each is told in one line why not."""
 
+import contextlib
 import itertools
 import json
+import select
 import selectors
 import socket
 import time
@@ -61,6 +63,49 @@ def test_a_stranger_at_the_door_is_sent_away(address):
         second = join(address, 1, 2, SAME, 10)
         assert len(first.result()) == len(second) == 1
     close(first.result(), second)
+
+
+@pytest.mark.slow
+def test_strangers_who_are_silent_or_slow_keep_nobody_waiting(address, monkeypatch):
+    monkeypatch.setattr(rendezvous, "HELLO", 1.0)
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(join, address, 0, 2, SAME, 10)
+        silent, slow, dropped = [connect(address) for _ in range(20)], connect(address), connect(address)
+        started = time.monotonic()
+        dropped.settimeout(9)
+        while not _ended(slow):  # a byte now and then does not keep it there
+            slow.sendall(b"[")
+            time.sleep(0.05)
+        assert _ended(dropped)
+        assert 0.5 < time.monotonic() - started < 9
+        second = join(address, 1, 2, SAME, 10)
+        assert len(first.result()) == len(second) == 1
+        assert time.monotonic() - started < 15
+    close(first.result(), second, silent, [slow, dropped])
+
+
+@pytest.mark.slow
+def test_a_slow_stranger_does_not_put_off_the_end(address):
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(meet, address, Told(0, 2, SAME, 1))
+        started = time.monotonic()
+        slow = connect(address)
+        while not first.done() and time.monotonic() - started < 10:
+            with contextlib.suppress(OSError):
+                slow.sendall(b"[")
+            time.sleep(0.05)
+        assert time.monotonic() - started < 8
+        assert first.result() == ["expected 2 processes within 1 s, got none with --process_id=1"]
+    slow.close()
+
+
+def _ended(connected):
+    """Whether the other side has closed it."""
+    readable, _, _ = select.select([connected], [], [], 0)
+    try:
+        return bool(readable) and not connected.recv(1)
+    except OSError:
+        return True
 
 
 def connect(address):
@@ -175,7 +220,8 @@ def test_an_address_that_is_taken(address):
     with socket.create_server(address):
         (got,) = meet(address, Told(0, 2, SAME, 10))
     assert (
-        got == f"{where}: expected a free address of this machine, which is process 0, got Address already in use"
+        got
+        == f"{where}: expected a free address of this machine, for the only --process_id=0, got Address already in use"
     )
 
 
