@@ -22,7 +22,7 @@ from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.runs.sweep_directory import DONE, Result
 from jaxmlp.training import devices, loop, members
 from jaxmlp.training.augmentation import prepared
-from jaxmlp.training.config import Config
+from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.loop import Diverged
 from jaxmlp.training.members import Member, Step
 
@@ -122,12 +122,12 @@ class _Sweep:
         trained; None if it can.
         """
         writer = RunWriter(self.folder / name)
-        if not writer.check(config, self._dataset(config).sha256):
-            return None
         try:
+            if not writer.check(config, self._dataset(config).sha256):
+                return None
             history = run_directory.newest_history(writer.path)
             test = writer.tested(config)
-        except CheckpointError as error:
+        except (CheckpointError, ConfigError, RunError) as error:
             return str(error)
         if test and test["epoch"] == len(history):  # else its last checkpoint is damaged
             return sweep_directory.result(history, test["errors"], DONE)
@@ -212,7 +212,7 @@ class _Sweep:
             writer.claim(config, self._dataset(config).sha256, self.environment, self.told.flags_of(config))
             if config.private:
                 writer.secret()
-        except RunError as error:  # another process trains it, or it lacks something
+        except (ConfigError, RunError) as error:  # another process trains it, or it lacks something
             held.close()
             return str(error)
         return ""
