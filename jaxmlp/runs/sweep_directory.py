@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from jaxmlp.runs import files, locking, machines, run_directory
 from jaxmlp.runs.locking import OWNER
-from jaxmlp.runs.run_directory import FLAGS, LOCK, SWEEP, TEST, RunError, RunWarning
+from jaxmlp.runs.run_directory import FLAGS, LOCK, SWEEP, TEST, RunError, RunWarning, checkpoints
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics
 
@@ -26,12 +26,12 @@ DONE = "done"
 class Result(NamedTuple):
     """What came of a network, in the columns of the table; None where it is not known."""
 
-    epochs: int | None = None
+    epochs_done: int | None = None
     validation_errors: int | None = None  # after the last epoch, as is the loss
     validation_loss: float | None = None
     test_errors: int | None = None
     seconds: float | None = None  # of training, others beside it
-    epsilon: float | None = None  # of a private network
+    privacy_epsilon: float | None = None  # of a private network
     end: str = ""  # DONE, or how it diverged
 
 
@@ -93,12 +93,13 @@ def run_dirs(path: Path) -> list[Path]:
     if not is_sweep(path):
         return [path]
     table = ends(path)
-    done = [path / name for name in table if (path / name / TEST).exists()]
+    done = [path / name for name in table if (path / name / TEST).exists() and checkpoints(path / name)]
     if not done:
         raise RunError(f"{path}: expected a sweep with a network that is done, got {len(table)} that are not")
     if left := [end for name, end in table.items() if path / name not in done]:
-        diverged = sum(map(bool, left))
-        told = [f"{n} {what}" for n, what in ((diverged, "diverged"), (len(left) - diverged, "not done")) if n]
+        empty, waiting = left.count(DONE), left.count("")
+        kinds = ((len(left) - empty - waiting, "diverged"), (waiting, "not done"), (empty, "of no epochs"))
+        told = [f"{n} {what}" for n, what in kinds if n]
         warnings.warn(f"{path}: of {len(table)} networks, {', '.join(told)}: left out", RunWarning, stacklevel=2)
     return done
 

@@ -20,7 +20,7 @@ _FAILED = Result(end=NOT_TRAINED)
 def networks(varying: Sequence[str], count: int, results: Mapping[str, Result]) -> str:
     """How many there are, in what they differ, and how many have ended."""
     said = [lines.counted(count, "network")]
-    if varying:
+    if varying and count > 1:
         said.append(f"which differ in {', '.join(varying)}")
     done = sum(of_one.end == DONE for of_one in results.values())
     if done:
@@ -67,9 +67,10 @@ def result(of_one: Result) -> str:
 
 def table(varying: Sequence[str], members: Mapping[str, Config], results: Mapping[str, Result]) -> str:
     """A row for each member, with the options in which they differ. Without a result it was not trained."""
-    private = any(of_one.epsilon is not None for of_one in results.values())
+    private = any(of_one.privacy_epsilon is not None for of_one in results.values())
     options = varying or ("seed",)
-    heads = [*options, "epochs", "validation errors", "loss", *(["ε"] if private else []), "test errors", "time"]
+    done = "epochs done" if "epochs" in options else "epochs"
+    heads = [*options, done, "validation errors", "loss", *(["ε"] if private else []), "test errors", "time"]
     rows = [
         [*(str(getattr(config, option)) for option in options), *_cells(results.get(name, _FAILED), private)]
         for name, config in members.items()
@@ -97,7 +98,7 @@ def best(members: Mapping[str, Config], results: Mapping[str, Result], data_dir:
     scored = [
         (of_one.validation_errors, of_one.validation_loss, name)
         for name, of_one in results.items()
-        if of_one.end == DONE and of_one.epochs and not members[name].train_on_all
+        if of_one.end == DONE and of_one.epochs_done and not members[name].train_on_all
     ]
     if not scored:
         trained_on = any(config.train_on_all for config in members.values())
@@ -106,7 +107,9 @@ def best(members: Mapping[str, Config], results: Mapping[str, Result], data_dir:
     *_, name = min(scored)
     where = [shlex.quote(f"--data_dir={data_dir}")] if data_dir else []
     command = " ".join(["python", "-m", "jaxmlp.train", *members[name].flags, *where])
-    said = f"the best by validation is {name}; to repeat it:\n{command}"
-    if members[name].private and len(scored) > 1:
+    private = members[name].private
+    again = "one like it, for its secret is its own" if private else "to repeat it"
+    said = f"the best by validation is {name}; {again}:\n{command}"
+    if private and len(scored) > 1:
         said += f"\nits ε is of this network by itself: that it was chosen among {len(scored)} tells a little more"
     return said

@@ -60,8 +60,7 @@ def sweep(
             **{f"{name} of SHA-256": digest for name, digest in next(iter(loaded.values())).sha256.items()},
         }
     )
-    for config in told.members.values():
-        config.check_data(loaded[config.train_on_all].train.images.shape)
+    told = _possible(told, loaded)
     privacy = _privacy(told, loaded)
     mesh = devices.members_mesh(device_count, len(told.members))
     run_dir = run_dir or run_writer.fresh(recipe)
@@ -109,6 +108,7 @@ class _Sweep:
                 self.failed[name] = found
             elif found:
                 self.results[name] = Result(*found)
+        self._refuse()
         if dropped := [name for name in ends if name not in self.told.members]:
             text = f"{self.folder}: {', '.join(dropped)} stay, but are no longer in its table"
             warnings.warn(text, RunWarning, stacklevel=1)
@@ -122,6 +122,8 @@ class _Sweep:
         trained; None if it can.
         """
         writer = RunWriter(self.folder / name)
+        if writer.path.exists() and not writer.path.is_dir():
+            return f"{writer.path}: expected the folder of a run, got a file"
         try:
             if not writer.check(config, self._dataset(config).sha256):
                 return None
@@ -132,6 +134,14 @@ class _Sweep:
         if test and test["epoch"] == len(history):  # else its last checkpoint is damaged
             return sweep_directory.result(history, test["errors"], DONE)
         return sweep_directory.result(history, None, end) if end not in ("", DONE) else None
+
+    @machines.led
+    def _refuse(self) -> None:
+        """Raise what is wrong with the first member that has begun, if something is with all that have."""
+        begun = [name for name in self.told.members if (self.folder / name / run_directory.CONFIG).exists()]
+        if begun and self.failed.keys() >= set(begun):
+            config = self.told.members[begun[0]]
+            RunWriter(self.folder / begun[0]).check(config, self._dataset(config).sha256)
 
     def _not_trained(self, name: str) -> str:
         return f"{name}: {sweep_lines.NOT_TRAINED}: {self.failed[name]}"
@@ -260,6 +270,22 @@ class _Sweep:
         told, results = self.told, self.results
         table = sweep_lines.table(told.varying, told.members, results)
         return f"\n{table}\n\n{sweep_lines.best(told.members, results, told.data_dir)}"
+
+
+def _possible(told: Told, loaded: Mapping[bool, Dataset]) -> Told:
+    """Without the members that these data do not allow. Raises ConfigError, the first of why, if none is left."""
+    wrong: dict[str, ConfigError] = {}
+    for name, config in told.members.items():
+        try:
+            config.check_data(loaded[config.train_on_all].train.images.shape)
+        except ConfigError as error:
+            wrong[name] = error
+    if len(wrong) == len(told.members):
+        raise next(iter(wrong.values()))
+    members = {name: config for name, config in told.members.items() if name not in wrong}
+    return told._replace(
+        members=members, left_out={**told.left_out, **{name: str(why) for name, why in wrong.items()}}
+    )
 
 
 def _privacy(told: Told, loaded: Mapping[bool, Dataset]) -> list[str]:

@@ -91,7 +91,7 @@ def test_the_table_is_of_the_last_epoch_and_the_best_is_chosen_by_validation(who
     for row, config in zip(rows, MEMBERS.values(), strict=True):
         history = rows_of(whole / row["run"])
         assert (row["hidden"], row["seed"]) == (str(config.hidden), str(config.seed))
-        assert (row["epochs"], row["end"]) == ("3", "done")
+        assert (row["epochs_done"], row["end"]) == ("3", "done")
         assert int(row["validation_errors"]) == history[-1]["validation_errors"]
         assert float(row["validation_loss"]) == history[-1]["validation_loss"]
         assert float(row["seconds"]) == pytest.approx(sum(epoch["seconds"] for epoch in history))
@@ -166,7 +166,7 @@ def test_more_networks_and_more_epochs_may_be_asked_for(copy, few_digits):
         sweep(copy, few_digits, more, ("seed",))
     longer = {name: replace(config, epochs=2) for name, config in more.items()}
     sweep(copy, few_digits, longer, ("seed",))
-    assert [row["epochs"] for row in table(copy)] == ["2", "2", "2"]
+    assert [row["epochs_done"] for row in table(copy)] == ["2", "2", "2"]
 
 
 def test_one_that_diverges_is_told_of_and_stops_no_other(few_digits, tmp_path, capsys, monkeypatch):
@@ -220,6 +220,44 @@ def test_one_whose_checkpoints_are_all_damaged_stops_no_other(copy, few_digits):
     assert [row["end"] for row in table(copy)] == ["", "done", "", "done"]
 
 
+def test_one_whose_folder_is_not_as_it_was_stops_no_other(copy, few_digits):
+    """Trained longer by `train`, with a torn record, or with a file in its place: here of a sweep of more."""
+    longer, torn, place = "hidden=6-seed=0", "hidden=6-seed=1", "hidden=5-seed=0"
+    trainer.train(replace(MEMBERS[longer], epochs=4), few_digits, copy / longer, "", StopRequest())
+    os.truncate(copy / torn / "config.json", 30)
+    shutil.rmtree(copy / place)
+    (copy / place).write_text("a file")
+    more = {**MEMBERS, "hidden=5-seed=2": replace(BASE, hidden=5, seed=2)}
+    with pytest.raises(RunError, match=r"got 3 of 5 that could not be: epochs: expected 4 or more.* and 2 more$"):
+        sweep(copy, few_digits, more)
+    assert {row["run"] for row in table(copy) if row["end"] == "done"} == {"hidden=5-seed=1", "hidden=5-seed=2"}
+
+
+def test_what_the_data_do_not_allow_is_left_out(few_digits, tmp_path, capsys):
+    sizes = {f"batch_size={size}": replace(BASE, epochs=1, batch_size=size) for size in (100, 10_000)}
+    sweep(tmp_path / "run", few_digits, sizes, ("batch_size",))
+    assert (
+        "1 of 2 combinations cannot be, and are left out: batch_size: expected at most" in capsys.readouterr().out
+    )
+    assert [row["batch_size"] for row in table(tmp_path / "run")] == ["100"]
+    del sizes["batch_size=100"]
+    with pytest.raises(ConfigError, match=r"^batch_size: expected at most"):
+        sweep(tmp_path / "none", few_digits, sizes)
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_epochs_asked_for_and_those_done_have_a_column_each_and_none_at_all_is_no_network(few_digits, tmp_path):
+    asked = {f"epochs={epochs}": replace(BASE, epochs=epochs) for epochs in (0, 1)}
+    sweep(tmp_path / "run", few_digits, asked, ("epochs",))
+    rows = table(tmp_path / "run")
+    assert [(row["epochs"], row["epochs_done"], row["end"]) for row in rows] == [
+        ("0", "0", "done"),
+        ("1", "1", "done"),
+    ]
+    with pytest.warns(RunWarning, match=r"run: of 2 networks, 1 of no epochs: left out$"):
+        assert sweep_directory.run_dirs(tmp_path / "run") == [tmp_path / "run" / "epochs=1"]
+
+
 def test_one_whose_last_checkpoint_is_torn_is_trained_to_its_end_again(whole, copy, few_digits):
     (copy / "hidden=5-seed=0" / "checkpoint-000003.npz").write_bytes(b"torn")
     with pytest.warns(RunWarning, match="trying the one before it"):
@@ -258,7 +296,7 @@ def test_a_member_goes_on_without_a_warning_however_few_are_left(copy, few_digit
 
 def test_a_wrong_option_leaves_no_folder(few_digits, tmp_path):
     with pytest.raises(ConfigError, match="batch_size: expected at most the 500 training examples, got 501"):
-        sweep(tmp_path / "run", few_digits, {**MEMBERS, "large": replace(BASE, batch_size=501)})
+        sweep(tmp_path / "run", few_digits, {"large": replace(BASE, batch_size=501)})
     assert not (tmp_path / "run").exists()
 
 
@@ -339,7 +377,7 @@ def test_a_private_network_is_the_run_of_its_flags_and_secret(few_digits, tmp_pa
         np.testing.assert_allclose(saved, of_one, rtol=0, atol=1e-6)
     assert test == expected_test
     assert [row["epsilon"] for row in rows] == [row["epsilon"] for row in expected_rows]
-    assert [row["epsilon"] for row in table(tmp_path / "sweep")] == ["", str(rows[-1]["epsilon"])]
+    assert [row["privacy_epsilon"] for row in table(tmp_path / "sweep")] == ["", str(rows[-1]["epsilon"])]
     assert (ours / "secret.key").stat().st_mode & 0o077 == 0
     out = capsys.readouterr().out
     assert "privacy: ε " in out
