@@ -55,7 +55,7 @@ PRIVATE = [
     Row("private_epsilon_8", "3 at ε 8 (Abadi 2016)", "784-1000-10 at ε 8", SEEN),
 ]
 FASHION = [  # of Fashion-MNIST, from the folder that the recipes name
-    Row("fashion_pixels", "11.7 (multilayer perceptron 256-128-100)", "784-1200-10", "elastic, mixup"),
+    Row("fashion_pixels", "11.7 (multilayer perceptron 256-128-100)", "784-1600-10", "elastic, mixup"),
     Row("fashion_directions", "7.4 (HOG features, SVM)", "784-1600-10", "mixup, as directions"),
 ]
 KINDS = ("simard800_deskewed", "simard800_edges", "simard800_directions", "simard800_directions_slanted")
