@@ -57,6 +57,7 @@ EPOCHS: dict[str, dict[str, Any]] = {
     "elastic distortions": {"elastic": 38.0},
     "affine distortions": {"rotation": 15.0, "scale": 0.15, "shear": 0.2, "shift": 1.0},
     "edges": {"edges": True},
+    "directions": {"directions": True, "shift": 1.0},
     "mixup": {"mixup": 0.3},
     "dropout": {"input_dropout": 0.2},
 }
