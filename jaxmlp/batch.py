@@ -17,7 +17,7 @@ from jaxmlp import network
 from jaxmlp.activations import Phi, sigmoid
 from jaxmlp.checks import BATCH, check_deltas, check_inputs, check_targets, check_trace
 from jaxmlp.network import Deltas, Params, Trace
-from jaxmlp.sharding import DELTAS, PARAMS, PASSES, SCALAR, TRACE, on_any_mesh
+from jaxmlp.sharding import DELTAS, PARAMS, PASSES, SCALAR, TRACE, chosen, on_any_mesh
 
 jit_phi = partial(jax.jit, static_argnames="phi")
 
@@ -89,8 +89,13 @@ class Passes:
     phi: Phi = field(metadata={"static": True})
 
     def __getitem__(self, rows: Any) -> "Passes":
-        trace, deltas, y = jax.tree.map(lambda a: a[rows], (self.trace, self.deltas, self.y))
-        return replace(self, trace=trace, deltas=deltas, y=y)
+        rank = 1 if isinstance(rows, slice) else jnp.ndim(rows)
+        return on_any_mesh(chosen(PASSES, rank))(_chosen)(self, rows)
+
+
+def _chosen(passes: Passes, rows: Any) -> Passes:
+    trace, deltas, y = jax.tree.map(lambda a: a[rows], (passes.trace, passes.deltas, passes.y))
+    return replace(passes, trace=trace, deltas=deltas, y=y)
 
 
 @jit_phi

@@ -43,6 +43,11 @@ ARGUMENTS: dict[str, Axes] = {
 }
 
 
+def chosen(axes: Axes, rank: int) -> Axes:
+    """Those of some examples, chosen by an array of this rank: they lie whole on every device."""
+    return jax.tree.map(lambda of_one: of_one.replace("n", "-" * rank), axes)
+
+
 def on_any_mesh(result: Axes) -> Callable[[F], F]:
     """Decorate a function, before it is jitted, whose arguments are named as in ARGUMENTS: its result's axes."""
 

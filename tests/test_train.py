@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jaxmlp.commands.start import guarded
+from jaxmlp.runs import machines
 from jaxmlp.training.privacy import account
 from shell import ENVIRONMENT, assert_one_line, run
 
@@ -288,6 +289,27 @@ def test_a_network_that_does_not_fit_is_one_line(error, capsys):
         guarded(work)
     expected = r"error: expected a network and a batch that fit, got .*out of memory\n"
     assert re.fullmatch(expected, capsys.readouterr().err, re.IGNORECASE)
+
+
+BROKEN = "UNKNOWN: Gloo AllGather failed: Connection reset by peer"
+
+
+@pytest.mark.parametrize("error", [ValueError(BROKEN), jax.errors.JaxRuntimeError(BROKEN)], ids=repr)
+def test_a_process_that_is_lost_is_one_line_whichever_error_jax_makes_of_it(error, capsys, monkeypatch):
+    def work():
+        raise error
+
+    with pytest.raises(type(error)):  # of one process it is a fault of the program
+        guarded(work)
+    monkeypatch.setattr(machines, "joined", lambda: True)
+    monkeypatch.setattr(machines, "LEAVING", 0)
+    with pytest.raises(SystemExit, match="4"):
+        guarded(work)
+    assert capsys.readouterr().err == f"error: expected all processes to go on, got {BROKEN}\n"
+    error.args = ("batch_size: a fault of the program",)
+    if isinstance(error, ValueError):
+        with pytest.raises(ValueError, match="a fault of the program"):
+            guarded(work)
 
 
 @pytest.mark.slow

@@ -113,12 +113,12 @@ def guarded(work: Callable[[], None]) -> None:
         fail("interrupted", INTERRUPTED)
     except interrupts.Terminated:
         fail("terminated", TERMINATED)
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
-            if not machines.joined():
-                raise
-            fail(machines.blamed(error), machines.LOST)
-        fail(f"expected a network and a batch that fit, got {str(error) or 'out of memory'}", WRONG_FLAGS)
+    except (MemoryError, ValueError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            fail(f"expected a network and a batch that fit, got {str(error) or 'out of memory'}", WRONG_FLAGS)
+        if not machines.may_be_lost(error):
+            raise
+        fail(machines.blamed(error), machines.LOST)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
         if isinstance(error, BrokenPipeError):

@@ -9,6 +9,7 @@ In a run of one process, everything here is a plain call.
 
 import contextlib
 import os
+import re
 import sys
 import threading
 import time
@@ -22,11 +23,13 @@ import jax
 
 from jaxmlp import interrupts
 from jaxmlp.runs import rendezvous
-from jaxmlp.runs.rendezvous import Link, MachineError, Meeting
+from jaxmlp.runs.links import Link, farewell, lost, written
+from jaxmlp.runs.rendezvous import MachineError, Meeting
 
 HEARTBEAT = 10  # seconds without a sign of life after which JAX ends a run
 LEAVING = 5.0  # seconds that a process which leaves waits for the others to do so too
 GRACE = 3.0  # seconds after which a process follows another that has failed
+STATUS = re.compile("[A-Z_]+: ")  # how a ValueError of XLA's begins, for a connection that broke: "UNKNOWN: Gloo"
 LOST = 4  # the exit code when a process is missing, lost or different
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,7 +59,7 @@ class _Group:
         self.ended[i].set()
         if not self.left[i].is_set():
             self.left[i].set()
-            self._follow(rendezvous.lost(i + 1 if self.process == 0 else 0))
+            self._follow(lost(i + 1 if self.process == 0 else 0))
 
     def _follow(self, words: str) -> None:
         """End this process as another has ended, unless it is ending already."""
@@ -83,7 +86,7 @@ class _Group:
         deadline = time.monotonic() + LEAVING
         for link in self.links:
             with contextlib.suppress(OSError):
-                link.send(rendezvous.farewell(words, after))
+                link.send(farewell(words, after))
         for event in self.ended if self.process == 0 else self.left:
             event.wait(max(deadline - time.monotonic(), 0))
 
@@ -122,7 +125,7 @@ def join(meeting: Meeting, local_devices: list[int] | None, same: dict[str, Any]
     set_option("jax_enable_preemption_service", False)  # which would take SIGTERM for itself
     if meeting.process:
         time.sleep(2 * rendezvous.PAUSE)  # if JAX's coordinator is not there yet, it is asked again after a second
-    address = rendezvous.written(meeting.address)
+    address = written(meeting.address)
     jax.distributed.initialize(
         address,
         meeting.processes,
@@ -223,6 +226,11 @@ def leaving() -> Iterator[None]:
             traceback.print_exc()
             leave(1, f"expected no error in the program, got {error!r}")
         raise
+
+
+def may_be_lost(error: Exception) -> bool:
+    """Whether it is one of the two errors of JAX that the loss of another process may cause."""
+    return joined() and (isinstance(error, jax.errors.JaxRuntimeError) or bool(STATUS.match(str(error))))
 
 
 def blamed(error: Exception) -> str:

@@ -3,7 +3,7 @@
 Process 0 waits at the coordinator's address, and there alone. Every other process connects and says who it is and
 what it was told; when all have come, process 0 lets them go on, or says to all why not. Who cannot come says that
 instead, process 0 too. The connections stay open: the processes agree through them, and whoever ends is missed at
-once. What is sent is JSON, one line a message.
+once.
 """
 
 import contextlib
@@ -12,26 +12,18 @@ import selectors
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+from jaxmlp.runs.links import Link, Strange, farewell, lost, written
 
 HELLO = 5.0  # seconds in which who connects must say who it is
 FAREWELL = 5.0  # seconds in which the others are told why all must end
 PAUSE = 0.1  # seconds between two attempts to connect
-LONGEST = 1 << 20  # bytes of a message
 HTTP2 = b"\x04\0\0\0\0\0"  # what JAX's coordinator says first, after three bytes: settings, in a frame of HTTP/2
 
 
 class MachineError(Exception):
     """A process of the run is missing, is lost, or differs from process 0. The text is one line."""
-
-
-class Strange(ValueError):
-    """No message: the connection has ended, or what was `said` is none of ours."""
-
-    def __init__(self, said: bytes) -> None:
-        super().__init__(said)
-        self.said = said
 
 
 class Told(NamedTuple):
@@ -41,80 +33,6 @@ class Told(NamedTuple):
     processes: int
     same: dict[str, Any]  # by name, what must be equal in all: versions, flags
     seconds: int  # how long to wait for the others
-
-
-class Link:
-    """A connection to another process."""
-
-    def __init__(self, connected: socket.socket) -> None:
-        self.address: str = connected.getsockname()[0]  # this process's own
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, seconds in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)):
-            if hasattr(socket, option):  # a host that is cut off is missed after about 11 s
-                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
-        self._socket, self._unread = connected, b""
-
-    def send(self, message: Any) -> None:
-        """Raises OSError if the other has ended."""
-        self._socket.sendall(json.dumps(message).encode() + b"\n")
-
-    def receive(self, seconds: float | None = None) -> Any:
-        """The next message, for which it waits so long in all, or for ever. Raises Strange."""
-        deadline = None if seconds is None else time.monotonic() + seconds
-        while not self.whole:
-            self.read(None if deadline is None else max(deadline - time.monotonic(), 0.001))
-        said, _, self._unread = self._unread.partition(b"\n")
-        try:
-            return json.loads(said)
-        except (ValueError, RecursionError) as error:
-            raise Strange(said) from error
-
-    @property
-    def whole(self) -> bool:
-        """Whether a message has come as a whole."""
-        return b"\n" in self._unread
-
-    def read(self, seconds: float | None) -> None:
-        """Some of what the other says, as soon as it comes. Raises Strange if nothing does."""
-        try:
-            self._socket.settimeout(seconds)
-            more = self._socket.recv(LONGEST)
-            self._socket.settimeout(None)
-        except OSError as error:
-            raise Strange(self._unread) from error
-        self._unread += more
-        if not more or len(self._unread) > LONGEST:
-            raise Strange(self._unread)
-
-    def __iter__(self) -> Iterator[Any]:
-        """Every message, until the connection ends."""
-        while True:
-            try:
-                yield self.receive()
-            except Strange:
-                return
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def written(address: tuple[str, int]) -> str:
-    """host:port, an IPv6 host in brackets."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def farewell(words: str, after: float | None) -> dict[str, Any]:
-    """The last message of a process: others end by these words `after` so many seconds, for None by themselves."""
-    return {"words": words, "after": after}
-
-
-def lost(process: int) -> str:
-    """What is said of a process that has ended without a farewell."""
-    return f"process {process}: expected to go on, got the end of its connection: killed or cut off"
 
 
 def difference(process: int, same: dict[str, Any], other: dict[str, Any]) -> str | None:
@@ -263,7 +181,7 @@ class _Door(Meeting):
         link = self._links.pop(process)
         self._others.append(link)
         try:
-            self._refuse(link.receive(HELLO)["words"])
+            self._refuse(link.receive(min(HELLO, self._deadline - time.monotonic()))["words"])
         except Exception:
             self._refuse(lost(process))
 
@@ -292,9 +210,10 @@ class _Door(Meeting):
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._strangers[Link(server.accept()[0])] = 0
+        until = time.monotonic() + PAUSE  # for all of them together
         for link in list(self._strangers):
             with contextlib.suppress(Exception):  # no process of ours
-                came = Told(*link.receive(PAUSE))
+                came = Told(*link.receive(until - time.monotonic()))
                 link.send(farewell(self._wrong or self._found_wrong(came) or "", 0))
             self._send_away(link)
 

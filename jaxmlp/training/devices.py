@@ -12,8 +12,7 @@ the data whole on all. Nothing is summed, and no device waits for another before
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -194,16 +193,6 @@ def divided(batch: Tree, mesh: Mesh | None) -> Tree:
     return batch if mesh is None else _constrained(batch, NamedSharding(mesh, Spec(UNITS)))
 
 
-@contextmanager
-def _with_other_processes() -> Iterator[None]:
-    """If the connection to one of them breaks, JAX raises one of two errors: here always JaxRuntimeError."""
-    try:
-        yield
-    except ValueError as error:
-        raise jax.errors.JaxRuntimeError(str(error)) from error
-
-
-@_with_other_processes()
 def whole(tree: Tree) -> Tree:
     """The tree, its arrays whole on this host, as its own are already. Of several processes, all must call it."""
     if jax.process_count() == 1:
@@ -215,7 +204,6 @@ def whole(tree: Tree) -> Tree:
     return jax.tree.map(of_leaf, tree)
 
 
-@_with_other_processes()
 def of_first_process(tree: Tree) -> Tree:
     """Process 0's tree, of arrays on its host, on every host. All must call it, with arrays of the same shapes."""
     if jax.process_count() == 1:

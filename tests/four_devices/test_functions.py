@@ -189,6 +189,18 @@ def test_on_any_mesh_and_within_its_context(layout, kind, name, on_one_device):
         assert_equal(jax.jit(FUNCTIONS[name])(*args), on_one_device[name])
 
 
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("layout", ["units", "batch", "outputs"])
+def test_the_passes_of_some_examples_and_gram_by_blocks_of_them(layout, kind, on_one_device):
+    _, (params, x, y, *_) = arguments(layout, kind)
+    passes, expected = batch.passes(params, x, y, PHI), on_one_device["passes"]
+    odd = np.arange(n) % 2 == 1
+    for rows in (slice(2, 9), np.array([0, 3, 3]), np.array([[0, 1], [5, 2]]), odd, 5):
+        assert_equal(passes[rows], expected[rows])
+    blocks = jax.lax.map(lambda rows: statistics.gram(passes[rows], passes), jnp.arange(n).reshape(4, -1))
+    assert_equal(blocks.reshape(n, n), on_one_device["gram"])
+
+
 @pytest.mark.parametrize("name", ["passes", *SOME])
 def test_on_a_mesh_of_two_axes(name, on_one_device):
     mesh = jax.make_mesh((2, 2), ("batch", "units"), axis_types=(AxisType.Explicit, AxisType.Explicit))

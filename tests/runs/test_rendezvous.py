@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jaxmlp.runs import rendezvous
-from jaxmlp.runs.rendezvous import Link, MachineError, Told
+from jaxmlp.runs.links import Link, farewell, lost
+from jaxmlp.runs.rendezvous import MachineError, Told
 
 SAME = {"jax": "0.10.1", "--hidden": 12}
 
@@ -82,6 +83,32 @@ def test_strangers_who_are_silent_or_slow_keep_nobody_waiting(address, monkeypat
         assert len(first.result()) == len(second) == 1
         assert time.monotonic() - started < 15
     close(first.result(), second, silent, [slow, dropped])
+
+
+@pytest.mark.slow
+def test_many_silent_strangers_do_not_hold_up_those_who_have_met(address):
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(join, address, 0, 2, SAME, 10)
+        silent = [connect(address) for _ in range(100)]
+        started = time.monotonic()
+        second = join(address, 1, 2, SAME, 10)
+        first.result()
+        assert time.monotonic() - started < 5  # 10 s with a moment for each
+    close(first.result(), second, silent)
+
+
+@pytest.mark.slow
+def test_half_a_message_does_not_put_off_the_end(address):
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(meet, address, Told(0, 3, SAME, 1))
+        link = Link(connect(address))
+        link.send(Told(1, 3, SAME, 1))
+        time.sleep(0.3)  # else it is heard with what came before
+        link._socket.sendall(b'{"words"')
+        started = time.monotonic()
+        first.result()
+        assert time.monotonic() - started < 4  # HELLO is 5 s
+    link.close()
 
 
 @pytest.mark.slow
@@ -172,9 +199,9 @@ def test_who_has_come_and_ends_is_missed(address, last_words, monkeypatch):
         link = Link(connect(address))
         link.send(Told(1, 3, SAME, 10))
         if last_words:
-            link.send(rendezvous.farewell(last_words, 0))
+            link.send(farewell(last_words, 0))
         link.close()
-        assert waiting.result() == [last_words or rendezvous.lost(1)]
+        assert waiting.result() == [last_words or lost(1)]
 
 
 def test_process_0_ends_while_others_wait_and_those_who_come_later_hear_it_too(address, monkeypatch):
