@@ -56,7 +56,7 @@ def main() -> None:
         return as_lines({"data_dir": data_dir, "devices": 1, **asdict(config)})
 
     flags = FLAGS.flagfile("data_dir", "devices", "target_epsilon")
-    told = sweeper.Told(grid.varying, grid.members, data_dir, flags, flags_of, grid.left_out)
+    told = sweeper.Told(grid.members, grid.asked, data_dir, flags, flags_of, grid.left_out)
     recipe = "sweep" if FLAGS.recipe == "train" else f"sweep-{FLAGS.recipe}"
     stopping.heed_signals(lambda stop: sweeper.sweep(told, RUN_DIR.value, stop, recipe, DEVICES.value))
 

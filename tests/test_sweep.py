@@ -136,14 +136,16 @@ def test_a_mistake_is_one_line_and_an_exit_code_and_leaves_nothing(call, tmp_pat
 
 
 @pytest.mark.slow
-def test_lists_of_epsilon_are_networks_that_differ_in_their_noise(call, few_digits, tmp_path):
+def test_lists_of_epsilon_are_networks_that_differ_in_it(call, few_digits, tmp_path):
     pytest.importorskip("dp_accounting")
     flags = ["--target_epsilon=2,8", "--clip_norm=1", "--delta=1e-3", "--batch_size=50", "--epochs=1", "--hidden=5"]
     done = call("sweep", f"--data_dir={few_digits}", *flags, "--run_dir=some", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "2 networks, which differ in noise_multiplier\nprivacy: ε " in done.stdout
+    assert "2 networks, which differ in target_epsilon\nprivacy: ε " in done.stdout
     rows = re.findall(r"^ +([\d.]+) +1 +\d+ +[\d.]+ +([\d.]+) +\d+ +[\d.]+ s$", done.stdout, re.M)
-    (sigma, epsilon), (less_noise, more_told) = [map(float, row) for row in rows]
+    (asked, epsilon), (more_asked, more_told) = [map(float, row) for row in rows]
+    assert (asked, more_asked) == (2, 8)
+    sigma, less_noise = map(float, re.findall(r"noise multiplier ([\d.]+)", done.stdout))
     assert sigma > less_noise
     assert 1.9 < epsilon <= 2
     assert 7 < more_told <= 8

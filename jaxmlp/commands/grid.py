@@ -41,10 +41,10 @@ class Values(tuple[Any, ...]):
 
 
 class Grid(NamedTuple):
-    """Networks that differ in the options `varying`, by names that say these: every combination of their values."""
+    """Networks by names that say in which options they differ: every combination of their values."""
 
-    varying: tuple[str, ...]
     members: dict[str, Config]
+    asked: dict[str, dict[str, Any]]  # the values of these options; of a single network, its seed
     left_out: dict[str, str]  # why some combinations are none of them, by their names
 
 
@@ -88,24 +88,27 @@ def grid(values: Mapping[str, Values], config_of: Callable[..., Config] = Config
     count = prod(map(len, values.values()))
     if count > MOST:
         raise GridError(f"expected flags that ask for at most {MOST} networks, got {count}")
-    varying = tuple(name for name, of_flag in values.items() if len(of_flag) > 1)
+    varying = [name for name, of_flag in values.items() if len(of_flag) > 1] or ["seed"]
     members: dict[str, Config] = {}
+    asked: dict[str, dict[str, Any]] = {}
     errors: dict[str, ConfigError] = {}
     for chosen in product(*values.values()):
         options = dict(zip(values, chosen, strict=True))
-        name = _name(options, varying or ("seed",))
+        told = {option: options[option] for option in varying}
+        name = _name(told)
         try:
             members[name] = config_of(**options)
+            asked[name] = told
         except ConfigError as error:  # each value is right by itself
             errors[name] = error
     if not members:
         raise next(iter(errors.values()))
-    return Grid(varying, members, {name: str(error) for name, error in errors.items()})
+    return Grid(members, asked, {name: str(error) for name, error in errors.items()})
 
 
-def _name(options: Mapping[str, Any], varying: tuple[str, ...]) -> str:
+def _name(options: Mapping[str, Any]) -> str:
     """One that is too long for a folder ends with a hash of what is cut off."""
-    name = "-".join(f"{option}={options[option]}" for option in varying)
+    name = "-".join(f"{option}={value}" for option, value in options.items())
     if len(name) <= LONGEST:
         return name
     digest = sha256(name.encode()).hexdigest()[:16]

@@ -29,7 +29,7 @@ def resolve(flags: Flags, epsilon: float, data_dir: Path | None) -> None:
 def read_grid(flags: Flags, epsilons: Values | None, data_dir: Path | None) -> Grid:
     """The networks that flags of lists ask for, of which `epsilons` is one, if given.
 
-    Those that differ in it differ in the noise multiplier. Raises FlagError, ConfigError, DataError, MissingExtra.
+    Raises FlagError, ConfigError, DataError, MissingExtra.
     """
     if epsilons is None:
         return flags.read_grid()
@@ -41,8 +41,7 @@ def read_grid(flags: Flags, epsilons: Values | None, data_dir: Path | None) -> G
         config = Config(**{**options, "noise_multiplier": 1.0})
         return replace(config, noise_multiplier=_found(epsilon, config, shape_of(config.train_on_all)))
 
-    grid = flags.read_grid({NAME: epsilons}, config_of)
-    return grid._replace(varying=tuple("noise_multiplier" if name == NAME else name for name in grid.varying))
+    return flags.read_grid({NAME: epsilons}, config_of)
 
 
 def _check_alone(flags: Flags) -> None:

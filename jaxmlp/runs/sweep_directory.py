@@ -11,12 +11,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxmlp.runs import files, locking, machines, run_directory
 from jaxmlp.runs.locking import OWNER
 from jaxmlp.runs.run_directory import FLAGS, LOCK, SWEEP, TEST, RunError, RunWarning, checkpoints
-from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics
 
 RUN = "run"  # the column of the folders
@@ -58,15 +57,16 @@ def save_flags(folder: Path, text: str) -> None:
 
 
 @machines.led
-def save(
-    folder: Path, varying: Sequence[str], members: Mapping[str, Config], results: Mapping[str, Result]
-) -> None:
-    """Write the table of all members, by name, all or nothing. Raises FileError."""
+def save(folder: Path, asked: Mapping[str, Mapping[str, Any]], results: Mapping[str, Result]) -> None:
+    """Write the table of all networks, by name, with the values that were asked of each, all or nothing.
+
+    Raises FileError.
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([RUN, *varying, *Result._fields])
-    for name, config in members.items():
-        rows.writerow([name, *(getattr(config, option) for option in varying), *results.get(name, WAITING)])
+    rows.writerow([RUN, *next(iter(asked.values())), *Result._fields])
+    for name, values in asked.items():
+        rows.writerow([name, *values.values(), *results.get(name, WAITING)])
     files.replace(folder / SWEEP, text.getvalue().encode())
 
 

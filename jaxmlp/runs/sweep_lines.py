@@ -1,8 +1,9 @@
 """What a sweep prints: of each of its networks, and at the end the table and the best."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.runs import lines
@@ -17,11 +18,11 @@ MOST_REASONS = 3
 _FAILED = Result(end=NOT_TRAINED)
 
 
-def networks(varying: Sequence[str], count: int, results: Mapping[str, Result]) -> str:
+def networks(asked: Mapping[str, Mapping[str, Any]], results: Mapping[str, Result]) -> str:
     """How many there are, in what they differ, and how many have ended."""
-    said = [lines.counted(count, "network")]
-    if varying and count > 1:
-        said.append(f"which differ in {', '.join(varying)}")
+    said = [lines.counted(len(asked), "network")]
+    if len(asked) > 1:
+        said.append(f"which differ in {', '.join(next(iter(asked.values())))}")
     done = sum(of_one.end == DONE for of_one in results.values())
     if done:
         said.append(f"{done} of them done")
@@ -65,15 +66,14 @@ def result(of_one: Result) -> str:
     return ", ".join(said if epsilon is None else [*said, epsilon_text(epsilon)])
 
 
-def table(varying: Sequence[str], members: Mapping[str, Config], results: Mapping[str, Result]) -> str:
-    """A row for each member, with the options in which they differ. Without a result it was not trained."""
+def table(asked: Mapping[str, Mapping[str, Any]], results: Mapping[str, Result]) -> str:
+    """A row for each network, with the values that were asked of it. Without a result it was not trained."""
     private = any(of_one.privacy_epsilon is not None for of_one in results.values())
-    options = varying or ("seed",)
+    options = list(next(iter(asked.values())))
     done = "epochs done" if "epochs" in options else "epochs"
     heads = [*options, done, "validation errors", "loss", *(["ε"] if private else []), "test errors", "time"]
     rows = [
-        [*(str(getattr(config, option)) for option in options), *_cells(results.get(name, _FAILED), private)]
-        for name, config in members.items()
+        [*map(str, values.values()), *_cells(results.get(name, _FAILED), private)] for name, values in asked.items()
     ]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     return "\n".join(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import Mesh
@@ -30,8 +30,8 @@ from jaxmlp.training.members import Member, Step
 class Told(NamedTuple):
     """What a sweep is told."""
 
-    varying: tuple[str, ...]  # the options in which the networks differ
     members: Mapping[str, Config]  # by the name of the folder of each
+    asked: Mapping[str, Mapping[str, Any]]  # of each, the values of the options in which they differ
     data_dir: Path | None
     flags: str  # the text of its flags.txt
     flags_of: Callable[[Config], str]  # that of a member's
@@ -149,7 +149,7 @@ class _Sweep:
     def header(self) -> list[str]:
         """What there is to do, in lines."""
         told, results = self.told, self.results
-        header = [sweep_lines.networks(told.varying, len(told.members), results)]
+        header = [sweep_lines.networks(told.asked, results)]
         if told.left_out:
             header.append(sweep_lines.left_out(told.left_out, len(told.members)))
         return header + list(map(self._not_trained, self.failed))
@@ -242,7 +242,7 @@ class _Sweep:
         lines.write(bar, f"{len(self.results):>{len(str(n))}}/{n}  {writing.name}: {sweep_lines.result(result)}")
 
     def _save(self) -> None:
-        sweep_directory.save(self.folder, self.told.varying, self.told.members, self.results)
+        sweep_directory.save(self.folder, self.told.asked, self.results)
 
     def _dataset(self, config: Config) -> Dataset:
         return self.loaded[config.train_on_all]
@@ -268,7 +268,7 @@ class _Sweep:
     def report(self) -> str:
         """The table of all members, and the best of them by validation."""
         told, results = self.told, self.results
-        table = sweep_lines.table(told.varying, told.members, results)
+        table = sweep_lines.table(told.asked, results)
         return f"\n{table}\n\n{sweep_lines.best(told.members, results, told.data_dir)}"
 
 
@@ -282,9 +282,11 @@ def _possible(told: Told, loaded: Mapping[bool, Dataset]) -> Told:
             wrong[name] = error
     if len(wrong) == len(told.members):
         raise next(iter(wrong.values()))
-    members = {name: config for name, config in told.members.items() if name not in wrong}
+    left_out = {name: str(why) for name, why in wrong.items()}
     return told._replace(
-        members=members, left_out={**told.left_out, **{name: str(why) for name, why in wrong.items()}}
+        members={name: config for name, config in told.members.items() if name not in wrong},
+        asked={name: values for name, values in told.asked.items() if name not in wrong},
+        left_out={**told.left_out, **left_out},
     )
 
 

@@ -22,9 +22,10 @@ def grid(*arguments):
 
 
 def test_the_networks_are_every_combination():
-    varying, members, left_out = grid("--learning_rate=0.1,0.3", "--seed=3,7:9", "--epochs=4")
+    members, asked, left_out = grid("--learning_rate=0.1,0.3", "--seed=3,7:9", "--epochs=4")
     assert left_out == {}
-    assert varying == ("learning_rate", "seed")
+    assert asked["learning_rate=0.3-seed=7"] == {"learning_rate": 0.3, "seed": 7}
+    assert list(asked) == list(members)
     assert members == {
         f"learning_rate={rate}-seed={seed}": Config(learning_rate=rate, seed=seed, epochs=4)
         for rate in (0.1, 0.3)
@@ -33,14 +34,14 @@ def test_the_networks_are_every_combination():
 
 
 def test_without_a_list_it_is_one_network_named_by_its_seed():
-    assert grid("--hidden=7") == ((), {"seed=0": Config(hidden=7)}, {})
+    assert grid("--hidden=7") == ({"seed=0": Config(hidden=7)}, {"seed=0": {"seed": 0}}, {})
     assert grid("--seed=0:1").members == {"seed=0": Config()}
 
 
 def test_values_of_phi_hold_commas_and_are_divided_by_slashes():
     assert [c.phi for c in grid("--phi=relu,sigmoid").members.values()] == ["relu,sigmoid"]
-    varying, members, _ = grid("--phi=relu,sigmoid/tanh")
-    assert varying == ("phi",)
+    members, asked, _ = grid("--phi=relu,sigmoid/tanh")
+    assert list(asked.values()) == [{"phi": "relu,sigmoid"}, {"phi": "tanh"}]
     assert {name: config.phi for name, config in members.items()} == {
         "phi=relu,sigmoid": "relu,sigmoid",
         "phi=tanh": "tanh",
@@ -63,7 +64,7 @@ def test_a_switch_is_still_a_switch(arguments, values):
 
 def test_lists_stand_in_recipes_and_flagfiles_and_what_follows_counts(tmp_path):
     (tmp_path / "some.flags").write_text("--hidden=30,100\n--optimizer=sgd,adam\n--learning_rate=0.1\n")
-    _, members, _ = grid(f"--flagfile={tmp_path / 'some.flags'}", "--hidden=5")
+    members = grid(f"--flagfile={tmp_path / 'some.flags'}", "--hidden=5").members
     assert [(config.hidden, config.optimizer) for config in members.values()] == [(5, "sgd"), (5, "adam")]
     assert len(grid("--recipe=quick", "--seed=0:3").members) == 3
 

@@ -94,7 +94,8 @@ def test_more_devices_than_there_are_and_fewer_networks_than_devices():
 def test_a_sweep_that_goes_on_has_the_same_bits(few_digits, tmp_path):
     def sweep(folder, epochs):
         configs = {f"seed={seed}": replace(BASE, seed=seed, epochs=epochs) for seed in range(5)}
-        told = sweeper.Told(("seed",), configs, few_digits, "", lambda config: "")
+        asked = {name: {"seed": config.seed} for name, config in configs.items()}
+        told = sweeper.Told(configs, asked, few_digits, "", lambda config: "")
         sweeper.sweep(told, tmp_path / folder, StopRequest())
 
     sweep("at once", 3)

@@ -27,7 +27,8 @@ MEMBERS = {
 
 
 def sweep(path, data_dir, members=MEMBERS, varying=("hidden", "seed"), stop=None):
-    told = sweeper.Told(varying, members, data_dir, "--seed=0,1\n", lambda config: f"--seed={config.seed}\n")
+    asked = {name: {v: getattr(config, v) for v in varying} for name, config in members.items()}
+    told = sweeper.Told(members, asked, data_dir, "--seed=0,1\n", lambda config: f"--seed={config.seed}\n")
     sweeper.sweep(told, path, stop or StopRequest())
 
 
@@ -303,7 +304,7 @@ def test_a_wrong_option_leaves_no_folder(few_digits, tmp_path):
 def test_what_is_left_out_is_told_in_one_line(few_digits, tmp_path, capsys):
     reasons = {f"seed={seed}": f"momentum: no {seed % 5}" for seed in range(20)}
     members = {"seed=20": replace(BASE, epochs=0)}
-    told = sweeper.Told(("seed",), members, few_digits, "", lambda config: "", reasons)
+    told = sweeper.Told(members, {"seed=20": {"seed": 20}}, few_digits, "", lambda config: "", reasons)
     sweeper.sweep(told, tmp_path / "run", StopRequest())
     assert (
         "\n20 of 21 combinations cannot be, and are left out: "
