@@ -1,37 +1,43 @@
-"""The table of records; the training with one small recipe in the place of all."""
+"""The tables of records; the training with one small recipe in the place of all."""
 
 import json
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from jaxmlp.inspection import evaluation
-from jaxmlp.runs import storage
-from tools.records import table
+from jaxmlp.runs import locking, storage
+from jaxmlp.runs.run_directory import RunError
+from tools.records import table, training
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPES = [row.recipe for row in (*table.ROWS, *table.PRIVATE, *table.FASHION)]
+ROWS = [row for rows in table.TABLES.values() for row in rows]
+NAMES = [row.recipe for row in ROWS]
 
 
 @pytest.fixture
 def cells(trained_run, monkeypatch):
     """The cells of a row, of runs of 30, 40 and 65 errors in one minute each."""
-    results = [table.Result(trained_run, errors, 1.0) for errors in (30, 40, 65)]
-    monkeypatch.setattr(table, "trained", lambda recipe, seeds, runs: [results[seed % 3] for seed in seeds])
+    results = [training.Result(trained_run, errors, 1.0) for errors in (30, 40, 65)]
+    monkeypatch.setattr(training, "trained", lambda recipe, seeds, runs: [results[seed % 3] for seed in seeds])
 
     def cells(name, seeds):
-        (row,) = table.chosen([name])
+        ((row,),) = table.chosen([name]).values()
         return table.line(row, seeds, Path("runs")).strip("| ").split(" | ")
 
     return cells
 
 
 def test_a_row_is_the_mean_of_its_seeds(cells):
-    assert cells("simard800", 3)[3:] == ["0.45 ± 0.18", "30, 40, 65", "1.0 min", "simard800"]
+    assert cells("simard800", 3)[3:] == ["0.45 ± 0.18", "30, 40, 65", "1.0 min", "[simard800](simard800.flags)"]
     assert cells("simard800", 1)[3:5] == ["0.30", "30"]
 
 
@@ -46,9 +52,25 @@ def test_the_committee_is_the_one_of_the_table(cells, trained_run):
     assert set(table.MEMBERS.values()) == {range(6)}
 
 
-def test_without_names_it_is_the_whole_table():
-    rows = [row.recipe for row in table.chosen([])]
-    assert [rows[0], *rows[-9:]] == ["quick", "simard800_directions_slanted", "committee", *RECIPES[-7:]]
+def test_without_names_it_is_all_tables():
+    assert table.chosen([]) == table.TABLES
+
+
+def test_rows_are_printed_in_the_tables_of_the_page():
+    asked = table.chosen(["fashion_pixels", "simard800", "quick"])
+    titles = {title: [row.recipe for row in rows] for title, rows in asked.items()}
+    assert titles == {"Records": ["quick", "simard800"], "Fashion-MNIST": ["fashion_pixels"]}
+
+
+def test_the_page_has_these_rows():
+    """All but what was measured is the same text there, in the same order under the same headings."""
+    page = (ROOT / "jaxmlp" / "recipes" / "README.md").read_text()
+    for title, rows in table.TABLES.items():
+        (section,) = re.findall(rf"^##+ {title}$(.*?)(?=^#|\Z)", page, re.M | re.S)
+        head, _, *lines = [line for line in section.splitlines() if line.startswith("|")]
+        assert head == table.HEAD.splitlines()[0]
+        written = [tuple(cell.strip() for cell in line.split("|")[1:4]) for line in lines]
+        assert written[: len(rows)] == [(row.published, row.network, row.images) for row in rows]
 
 
 def test_an_unknown_row_is_told():
@@ -61,9 +83,10 @@ def test_an_unknown_row_is_told():
     [
         (
             "simrad800",
-            f"error: expected rows among {', '.join([*RECIPES[:-7], 'committee', *RECIPES[-7:]])}, got simrad800",
+            f"error: expected rows among {', '.join(NAMES)}, got simrad800",
         ),
         ("--seed=2", "error: Unknown command line flag 'seed'. Did you mean: seeds ?"),
+        ("--runs=", "error: flag --runs=: expected a folder"),
     ],
 )
 def test_on_the_command_line_it_is_one_line(argument, message):
@@ -74,20 +97,22 @@ def test_on_the_command_line_it_is_one_line(argument, message):
 
 
 def test_every_recipe_is_a_row():
-    assert {recipe.stem for recipe in table.RECIPES.glob("*.flags")} == set(RECIPES)
+    recipes = {recipe.stem for recipe in training.RECIPES.glob("*.flags")}
+    assert {"committee", *recipes} == set(NAMES)
+    assert set(table.recipes(ROWS)) == recipes
 
 
 @pytest.fixture
 def small_recipe(few_digits, tmp_path, monkeypatch):
     """Writes the flags of the only recipe."""
-    monkeypatch.setattr(table, "RECIPES", tmp_path)
+    monkeypatch.setattr(training, "RECIPES", tmp_path)
     file = tmp_path / "small.flags"
     return lambda *chosen: file.write_text("\n".join([f"--data_dir={few_digits}", "--hidden=5", *chosen]))
 
 
 def test_a_recipe_is_trained_once_a_seed(small_recipe, tmp_path):
     small_recipe("--epochs=2")
-    results = table.trained("small", range(2), tmp_path)
+    results = training.trained("small", range(2), tmp_path)
     assert [result.run_dir.name for result in results] == ["seed=0", "seed=1"]
     for seed, (run, errors, minutes) in enumerate(results):
         epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -95,7 +120,7 @@ def test_a_recipe_is_trained_once_a_seed(small_recipe, tmp_path):
         assert len(epochs) == 2
         assert errors == json.loads((run / "test.json").read_text())["errors"]
         assert minutes == pytest.approx(sum(epoch["seconds"] for epoch in epochs) / 60)
-    again = table.trained("small", range(1, 3), tmp_path)
+    again = training.trained("small", range(1, 3), tmp_path)
     assert again[0] == results[1]  # the seconds too: it was not trained again
     assert [result.run_dir.name for result in again] == ["seed=1", "seed=2"]
 
@@ -103,12 +128,70 @@ def test_a_recipe_is_trained_once_a_seed(small_recipe, tmp_path):
 def test_a_training_that_fails_ends_the_table_with_its_code(small_recipe, tmp_path):
     small_recipe("--learning_rate=1e38", "--phi=relu,identity")
     with pytest.raises(SystemExit, match=r"^3$"):
-        table.trained("small", range(1), tmp_path)
+        training.trained("small", range(1), tmp_path)
+
+
+def test_seeds_that_are_done_stay_in_the_sweep(small_recipe, tmp_path):
+    small_recipe("--epochs=1")
+    training.trained("small", range(2), tmp_path)
+    training.trained("small", range(1), tmp_path)
+    assert len((tmp_path / "small" / "sweep.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("other", ["--deskew", "--train_on_all", "--momentum=0.5", "--learning_rate=2"])
+def test_runs_of_other_flags_are_refused(small_recipe, tmp_path, other):
+    """Those too that the recipe does not name."""
+    small_recipe("--epochs=1", other)
+    training.trained("small", range(1), tmp_path)
+    small_recipe("--epochs=1")
+    name, _, got = other.partition("=")
+    expected = training.sweep.FLAGS.default(name.removeprefix("--"))
+    message = f"small/flags.txt: expected {name}={expected}, as small has it, got {got or 'true'}"
+    with pytest.raises(RunError, match=re.escape(message)):
+        training.trained("small", range(1), tmp_path)
+
+
+def test_runs_of_other_data_are_refused(small_recipe, tmp_path, few_digits):
+    small_recipe("--epochs=1")
+    training.trained("small", range(1), tmp_path)
+    shutil.copytree(few_digits, tmp_path / "others")
+    small_recipe("--epochs=1", f"--data_dir={tmp_path / 'others'}")
+    with pytest.raises(RunError, match=r"flags\.txt: expected --data_dir=.*others, as small has it, got "):
+        training.check("small", tmp_path)
+
+
+def test_data_that_are_missing_are_told_before_anything_is_trained(small_recipe, tmp_path):
+    small_recipe(f"--data_dir={tmp_path / 'none'}")
+    with pytest.raises(RunError, match=r"^small: expected the data in .*none, as small\.flags says, got no such f"):
+        training.check("small", tmp_path)
+
+
+def test_a_metrics_file_that_is_damaged_does_no_harm(small_recipe, tmp_path):
+    small_recipe("--epochs=2")
+    (result,) = training.trained("small", range(1), tmp_path)
+    (result.run_dir / "metrics.jsonl").write_text("{")
+    assert training.trained("small", range(1), tmp_path) == [result]
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_training_too(tmp_path, signum, code):
+    """Sent to this process alone, while the network of the row trains; the same command goes on."""
+    command = [sys.executable, "-m", "tools.records", f"--runs={tmp_path}", "simard800"]
+    run_dir = tmp_path / "simard800" / "seed=0"
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not (run_dir / "config.json").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signum)
+        process.communicate()
+    assert process.returncode == code
+    with locking.locked(run_dir.parent / "lock"):  # nobody else holds it
+        pass
 
 
 def test_a_private_recipe_is_trained_too(small_recipe, tmp_path):
     small_recipe("--epochs=1", "--batch_size=50", "--clip_norm=1", "--delta=1e-3", "--noise_multiplier=2")
-    results = table.trained("small", range(3, 5), tmp_path)
+    results = training.trained("small", range(3, 5), tmp_path)
     assert [result.run_dir for result in results] == [tmp_path / "small" / f"seed={seed}" for seed in (3, 4)]
     assert "--seed=4" in (results[1].run_dir / "flags.txt").read_text()
     assert (results[1].run_dir / "secret.key").exists()

@@ -1,5 +1,6 @@
-"""How the tools begin: a wrong flag is one line, and so is Ctrl-C. Neither JAX nor a device is touched."""
+"""How the tools begin and end: what was expected to go wrong is one line. Neither JAX nor a device is touched."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -11,16 +12,26 @@ from absl import app, flags, logging
 def start(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Parse the command line, call `main` with the arguments that are no flags, and exit with its code, 0 for None.
 
-    Exit code 1 on a wrong flag, 130 on Ctrl-C.
+    Exit code 0 for --help, 1 on a wrong flag, 2 if standard output cannot be written, 130 on Ctrl-C, 141 if the
+    reader of standard output has gone.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # imports are over: see jaxmlp/interrupts.py
 
     def interruptible(argv: list[str]) -> int | None:
         try:
-            return main(argv[1:])
+            try:
+                return main(argv[1:])
+            finally:
+                sys.stdout.flush()
         except KeyboardInterrupt:
             print("error: interrupted", file=sys.stderr)
             return 130
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
+            if isinstance(error, BrokenPipeError):
+                return 141
+            print(f"error: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
+            return 2
 
     logging.set_verbosity(logging.WARNING)  # JAX says at INFO which backends it did not find
     app.run(interruptible, flags_parser=_parse)
@@ -28,6 +39,8 @@ def start(main: Callable[[list[str]], int | None]) -> NoReturn:
 
 
 def _parse(arguments: list[str]) -> list[str]:
+    if "--help" in arguments:
+        app.usage(writeto_stdout=True, exitcode=0)
     try:
         rest: list[str] = flags.FLAGS(arguments)
     except flags.Error as error:

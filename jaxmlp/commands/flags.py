@@ -136,9 +136,13 @@ class Flags:
         except GridError as error:
             raise FlagError(str(error)) from error
 
+    def values(self, *names: str) -> dict[str, Any]:
+        """The values, by name, of the flags named and of those of Config; None where there is none."""
+        return {name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))}
+
     def flagfile(self, *names: str) -> str:
         """The flags of Config, and the others named that have a value, as lines that --flagfile reads."""
-        return as_lines({name: self._values[name].value for name in (*names, *(f.name for f in fields(Config)))})
+        return as_lines(self.values(*names))
 
     def set(self, name: str, value: Any) -> None:
         """As if the command line had said so."""
