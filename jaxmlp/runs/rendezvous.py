@@ -19,6 +19,7 @@ from jaxmlp.runs.links import Link, Strange, farewell, lost, written
 HELLO = 5.0  # seconds in which who connects must say who it is
 FAREWELL = 5.0  # seconds in which the others are told why all must end
 PAUSE = 0.1  # seconds between two attempts to connect
+STRANGERS = 100  # beside the processes, who may be at the door at once; of more the first is sent away
 HTTP2 = b"\x04\0\0\0\0\0"  # what JAX's coordinator says first, after three bytes: settings, in a frame of HTTP/2
 
 
@@ -139,12 +140,17 @@ class _Door(Meeting):
                         came = self._let_in(link)
                         if came is not None:
                             selector.register(link, selectors.EVENT_READ, came)
-                for link in [link for link, until in self._strangers.items() if time.monotonic() > until]:
+                for link in self._unwelcome():
                     selector.unregister(link)
                     self._send_away(link)
                 if time.monotonic() > self._deadline:
                     return False
         return True
+
+    def _unwelcome(self) -> list[Link]:
+        """The strangers whose time is over, and the first of too many, who would use up the open files."""
+        over = sum(time.monotonic() > until for until in self._strangers.values())
+        return list(self._strangers)[: max(over, len(self._strangers) - self.processes - STRANGERS)]
 
     def _heard(self, link: Link) -> bool:
         """Whether all has come that a stranger says, or will."""
@@ -163,7 +169,7 @@ class _Door(Meeting):
         try:
             said = link.receive(0)
             came = None if isinstance(said, dict) else Told(*said)
-            words = said["words"] if came is None else self._found_wrong(came)
+            words = _words(said) if came is None else self._found_wrong(came)
         except Exception:  # no process of ours, who may send anything
             self._send_away(link)
             return None
@@ -186,6 +192,9 @@ class _Door(Meeting):
             self._refuse(lost(process))
 
     def _found_wrong(self, came: Told) -> str | None:
+        """Raises Strange if no process of ours says so."""
+        if not (type(came.process) is type(came.processes) is int and 0 < came.process < came.processes):
+            raise Strange(repr(came).encode())
         if came.processes != self.processes:
             return f"--num_processes: expected {self.processes}, as process 0 has it, got {came.processes}"
         if came.process in self._links:
@@ -207,7 +216,7 @@ class _Door(Meeting):
     def _answer_late(self, server: socket.socket) -> None:
         """Those who came when nobody was missing any more: the run goes on without them."""
         server.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # there are no more, or more than may be open
             while True:
                 self._strangers[Link(server.accept()[0])] = 0
         until = time.monotonic() + PAUSE  # for all of them together
@@ -231,10 +240,10 @@ class _Visit(Meeting):
             answer = link.receive(seconds + FAREWELL + HELLO)
             if answer == "":
                 return [link]
-            words = str(answer["words"])
+            words = _words(answer)
         except Strange as error:
             words = self._no_door(error.said)
-        except (TypeError, KeyError):
+        except TypeError:
             words = self._no_door(repr(answer).encode())
         link.close()
         raise MachineError(words)
@@ -261,6 +270,13 @@ class _Visit(Meeting):
         if said[3:].startswith(HTTP2):
             return f"{self._again(self.process)}: the run at {written(self.address)} has begun"
         return f"{_at(self.address)}: expected process 0, got {'another program' if said else 'its end'}"
+
+
+def _words(said: Any) -> str:
+    """Those of a farewell. Raises TypeError if it is none."""
+    if isinstance(said, dict) and said.keys() == farewell("", 0).keys() and isinstance(said["words"], str):
+        return said["words"]
+    raise TypeError(said)
 
 
 def _at(address: tuple[str, int]) -> str:

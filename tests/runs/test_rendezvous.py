@@ -55,10 +55,25 @@ def close(*all_links):
         link.close()
 
 
+NO_PROCESS = [
+    b"[1, 2]\n",
+    b"[1, 2, [], 5]\n",
+    b"[-1, 2, {}, 5]\n",
+    b"[0, 2, {}, 5]\n",
+    b"[7, 2, {}, 5]\n",
+    b'["1", 2, {}, 5]\n',
+    b"[NaN, 2, {}, 5]\n",
+    b"[true, 2, {}, 5]\n",
+    b'{"words": "hello"}\n',
+    b'{"words": 5, "after": 0}\n',
+]
+
+
 def test_a_stranger_at_the_door_is_sent_away(address):
     with ThreadPoolExecutor(1) as thread:
         first = thread.submit(join, address, 0, 2, SAME, 10)
-        for said in (b"GET / HTTP/1.1\r\n\r\n", b"[1, 2]\n", b"[1, 2, [], 5]\n", b"[" * 10_000 + b"\n", b""):
+        none_of_ours = [*NO_PROCESS, b"GET / HTTP/1.1\r\n\r\n", b"[" * 10_000 + b"\n", b""]
+        for said in none_of_ours:
             with connect(address) as stranger:
                 stranger.sendall(said)
         second = join(address, 1, 2, SAME, 10)
@@ -94,6 +109,20 @@ def test_many_silent_strangers_do_not_hold_up_those_who_have_met(address):
         second = join(address, 1, 2, SAME, 10)
         first.result()
         assert time.monotonic() - started < 5  # 10 s with a moment for each
+    close(first.result(), second, silent)
+
+
+@pytest.mark.slow
+def test_a_flood_of_strangers_does_not_use_up_the_open_files(address):
+    """Of more than 100 the first is sent away."""
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(join, address, 0, 2, SAME, 10)
+        silent = [connect(address) for _ in range(150)]
+        time.sleep(0.3)  # until all are let in; each has 5 s to speak
+        ended = [_ended(stranger) for stranger in silent]
+        assert ended == [True] * 48 + [False] * 102
+        second = join(address, 1, 2, SAME, 10)
+        first.result()
     close(first.result(), second, silent)
 
 
@@ -257,12 +286,13 @@ def test_nobody_at_the_address(address):
     assert got == f"{where}: expected process 0 within 1 s, got Connection refused"
 
 
-def test_somebody_else_at_the_address(address):
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.6\r\n", b'{"words": 5}\n', b"[]\n"])
+def test_somebody_else_at_the_address(address, said):
     with socket.create_server(address) as server, ThreadPoolExecutor(1) as thread:
         got = thread.submit(meet, address, Told(1, 2, SAME, 10))
         other, _ = server.accept()
         with other:
             assert json.loads(other.makefile("rb").readline()) == [1, 2, SAME, 10]
-            other.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+            other.sendall(said)
         where = f"--coordinator_address={address[0]}:{address[1]}"
         assert got.result() == [f"{where}: expected process 0, got another program"]
