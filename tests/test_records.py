@@ -1,6 +1,7 @@
 """The tables of records; the training with one small recipe in the place of all."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -70,7 +71,7 @@ def test_the_page_has_these_rows():
         head, _, *lines = [line for line in section.splitlines() if line.startswith("|")]
         assert head == table.HEAD.splitlines()[0]
         written = [tuple(cell.strip() for cell in line.split("|")[1:4]) for line in lines]
-        assert written[: len(rows)] == [(row.published, row.network, row.images) for row in rows]
+        assert written == [(row.published, row.network, row.images) for row in rows]
 
 
 def test_an_unknown_row_is_told():
@@ -148,7 +149,46 @@ def test_runs_of_other_flags_are_refused(small_recipe, tmp_path, other):
     expected = training.sweep.FLAGS.default(name.removeprefix("--"))
     message = f"small/flags.txt: expected {name}={expected}, as small has it, got {got or 'true'}"
     with pytest.raises(RunError, match=re.escape(message)):
-        training.trained("small", range(1), tmp_path)
+        training.check("small", tmp_path)
+
+
+def test_runs_of_its_own_flags_are_not(small_recipe, tmp_path):
+    """Of other seeds too."""
+    small_recipe("--epochs=1", "--learning_rate=2")
+    training.trained("small", range(2), tmp_path)
+    small_recipe("--epochs=1", "--learning_rate=2.0")
+    training.check("small", tmp_path)
+
+
+def test_it_looks_at_all_runs_before_it_trains(tmp_path):
+    (tmp_path / "nielsen30").mkdir()
+    flags = tmp_path / "nielsen30" / "flags.txt"
+    flags.write_text("--deskew\n")
+    command = [sys.executable, "-m", "tools.records", f"--runs={tmp_path}", "quick", "nielsen30"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    message = f"error: {flags}: expected --deskew=False, as nielsen30 has it, got true\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
+
+
+@pytest.mark.parametrize(
+    ("argument", "stdout", "code", "told"),
+    [
+        ("--help", "/dev/null", 0, ""),
+        ("--help", "/dev/full", 2, "error: standard output: No space left on device\n"),
+        ("quick", "/dev/full", 2, "error: standard output: No space left on device\n"),
+        ("quick", None, 141, ""),  # a pipe that nobody reads
+    ],
+)
+def test_how_a_tool_ends(argument, stdout, code, told, tmp_path):
+    if stdout:
+        writer = os.open(stdout, os.O_WRONLY)
+    else:
+        reader, writer = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "tools.records", f"--runs={tmp_path}", argument]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, told)
 
 
 def test_runs_of_other_data_are_refused(small_recipe, tmp_path, few_digits):
@@ -176,8 +216,8 @@ def test_a_metrics_file_that_is_damaged_does_no_harm(small_recipe, tmp_path):
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_the_training_too(tmp_path, signum, code):
     """Sent to this process alone, while the network of the row trains; the same command goes on."""
-    command = [sys.executable, "-m", "tools.records", f"--runs={tmp_path}", "simard800"]
-    run_dir = tmp_path / "simard800" / "seed=0"
+    command = [sys.executable, "-m", "tools.records", f"--runs={tmp_path}", "nielsen100"]
+    run_dir = tmp_path / "nielsen100" / "seed=0"
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         while not (run_dir / "config.json").exists():
             assert process.poll() is None

@@ -17,24 +17,21 @@ def start(main: Callable[[list[str]], int | None]) -> NoReturn:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # imports are over: see jaxmlp/interrupts.py
 
-    def interruptible(argv: list[str]) -> int | None:
-        try:
-            try:
-                return main(argv[1:])
-            finally:
-                sys.stdout.flush()
-        except KeyboardInterrupt:
-            print("error: interrupted", file=sys.stderr)
-            return 130
-        except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
-            if isinstance(error, BrokenPipeError):
-                return 141
-            print(f"error: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
-            return 2
-
     logging.set_verbosity(logging.WARNING)  # JAX says at INFO which backends it did not find
-    app.run(interruptible, flags_parser=_parse)
+    try:
+        try:
+            app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
+        if isinstance(error, BrokenPipeError):
+            sys.exit(141)
+        print(f"error: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
     raise AssertionError("app.run exits")
 
 

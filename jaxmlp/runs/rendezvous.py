@@ -168,7 +168,7 @@ class _Door(Meeting):
         """The number of who has come, if it has a place."""
         try:
             said = link.receive(0)
-            came = None if isinstance(said, dict) else Told(*said)
+            came = None if isinstance(said, dict) else _told(said)
             words = _words(said) if came is None else self._found_wrong(came)
         except Exception:  # no process of ours, who may send anything
             self._send_away(link)
@@ -187,14 +187,11 @@ class _Door(Meeting):
         link = self._links.pop(process)
         self._others.append(link)
         try:
-            self._refuse(link.receive(min(HELLO, self._deadline - time.monotonic()))["words"])
+            self._refuse(_words(link.receive(min(HELLO, self._deadline - time.monotonic()))))
         except Exception:
             self._refuse(lost(process))
 
     def _found_wrong(self, came: Told) -> str | None:
-        """Raises Strange if no process of ours says so."""
-        if not (type(came.process) is type(came.processes) is int and 0 < came.process < came.processes):
-            raise Strange(repr(came).encode())
         if came.processes != self.processes:
             return f"--num_processes: expected {self.processes}, as process 0 has it, got {came.processes}"
         if came.process in self._links:
@@ -222,7 +219,7 @@ class _Door(Meeting):
         until = time.monotonic() + PAUSE  # for all of them together
         for link in list(self._strangers):
             with contextlib.suppress(Exception):  # no process of ours
-                came = Told(*link.receive(until - time.monotonic()))
+                came = _told(link.receive(until - time.monotonic()))
                 link.send(farewell(self._wrong or self._found_wrong(came) or "", 0))
             self._send_away(link)
 
@@ -270,6 +267,14 @@ class _Visit(Meeting):
         if said[3:].startswith(HTTP2):
             return f"{self._again(self.process)}: the run at {written(self.address)} has begun"
         return f"{_at(self.address)}: expected process 0, got {'another program' if said else 'its end'}"
+
+
+def _told(said: Any) -> Told:
+    """What another process says as it comes. Raises TypeError if it is none of ours."""
+    came = Told(*said)
+    if type(came.process) is type(came.processes) is int and 0 < came.process < came.processes:
+        return came
+    raise TypeError(said)
 
 
 def _words(said: Any) -> str:

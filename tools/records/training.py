@@ -40,9 +40,9 @@ def check(recipe: str, runs: Path) -> None:
 def trained(recipe: str, seeds: range, runs: Path) -> list[Result]:
     """The results of these seeds, after what is left of them to do. Other seeds that are done stay in the sweep.
 
-    Exits with the command's code if that fails, and if a network diverges. Raises RunError, CheckpointError.
+    The runs have passed `check`. Exits with the command's code if that fails, and if a network diverges. Raises
+    RunError, CheckpointError.
     """
-    check(recipe, runs)
     folder = runs / recipe
     run_dirs = [folder / f"seed={seed}" for seed in seeds]
     done = {int(test.parent.name.removeprefix("seed=")) for test in folder.glob(f"seed=*/{run_directory.TEST}")}
@@ -63,7 +63,8 @@ def _flags(file: str | Path) -> dict[str, Any]:
 def _run(command: str, *flags: str) -> None:
     """The command of jaxmlp to its end. Exits with its code if it fails.
 
-    SIGTERM and Ctrl-C, which would end this process alone, go to the command, once each: it saves and ends.
+    SIGTERM and Ctrl-C are passed on to it: it saves, and ends. It has a process group of its own, for the terminal
+    would send it Ctrl-C too, and the second ends it at once.
     """
     arguments = [sys.executable, "-m", f"jaxmlp.{command}", *flags]
     with subprocess.Popen(arguments, stdout=sys.stderr, process_group=0) as process:
