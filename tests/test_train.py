@@ -141,7 +141,7 @@ FLAGFILES = {
             1,
             "Warning: Hit circular flagfile dependency. Ignoring flagfile: itself.flags",
         ),
-        ("--flagfile=undashed.flags", 1, "expected flags (--name=value) only, got 'epochs=3'"),
+        ("--flagfile=undashed.flags", 1, "expected flags (--name=value) only, got 'epochs=3', in undashed.flags"),
         (
             "--flagfile=comment.flags",
             1,

@@ -180,7 +180,8 @@ class Flags:
         self._given = frozenset(name for name in self._values if self._values[name].present)
         named = self._value("run_dir") or self._value("checkpoint")
         if operands and not self.operands:
-            raise FlagError(f"expected flags (--name=value) only, got {operands[0]!r}")
+            where = _in_file(re.escape(operands[0]) + "$", arguments, self._files)
+            raise FlagError(f"expected flags (--name=value) only, got {operands[0]!r}{where}")
         if operands and not named and self.takes_run(operands):
             run_dir, *operands = operands
             arguments = [f"--run_dir={run_dir}", *arguments]
@@ -216,9 +217,9 @@ class Flags:
         except absl_flags.IllegalFlagValueError as error:
             of_list = isinstance(error.__context__, GridError)
             message = str(error.__context__) if of_list else self._illegal(str(error))
-            raise FlagError(message + _in_file(str(error), arguments, self._files)) from error
+            raise FlagError(message + _in_file(_flag_in(str(error)), arguments, self._files)) from error
         except (absl_flags.Error, ValueError) as error:  # --noedges=1 is a bare ValueError
-            raise FlagError(str(error) + _in_file(str(error), arguments, self._files)) from error
+            raise FlagError(str(error) + _in_file(_flag_in(str(error)), arguments, self._files)) from error
         if said.getvalue():
             raise FlagError(said.getvalue())
         for name, path in self._paths.items():
@@ -331,12 +332,17 @@ def _read_flagfiles(arguments: Sequence[str], known: Files | None = None) -> Fil
     return files
 
 
-def _in_file(message: str, arguments: Sequence[str], files: Files) -> str:
-    """What absl's message lacks: the flagfile that its flag stands in, if that is not among the arguments."""
+def _flag_in(message: str) -> str:
+    """What matches a line with the flag that absl's message names."""
     named = re.search(r"flag (?:'|--)(\w+)", message)
+    return rf"--?(?:no)?{named[1]}\b" if named else "(?!)"
+
+
+def _in_file(line_like: str, arguments: Sequence[str], files: Files) -> str:
+    """What a message about a line lacks: the flagfile that it stands in, if it is not among the arguments."""
 
     def stands_in(lines: Sequence[str]) -> bool:
-        return named is not None and any(re.match(rf"--?(?:no)?{named[1]}\b", line.strip()) for line in lines)
+        return any(re.match(line_like, line.strip()) for line in lines)
 
     if stands_in(arguments):
         return ""

@@ -168,7 +168,7 @@ class _Door(Meeting):
         """The number of who has come, if it has a place."""
         try:
             said = link.receive(0)
-            came = None if isinstance(said, dict) else _told(said)
+            came = None if isinstance(said, dict) else self._told(said)
             words = _words(said) if came is None else self._found_wrong(came)
         except Exception:  # no process of ours, who may send anything
             self._send_away(link)
@@ -190,6 +190,15 @@ class _Door(Meeting):
             self._refuse(_words(link.receive(min(HELLO, self._deadline - time.monotonic()))))
         except Exception:
             self._refuse(lost(process))
+
+    def _told(self, said: Any) -> Told:
+        """What another process says as it comes. Raises TypeError if it is none of ours."""
+        came = Told(*said)
+        numbered = type(came.process) is type(came.processes) is int and 0 < came.process < came.processes
+        knows_something = not self._same or not self._same.keys().isdisjoint(came.same)
+        if numbered and knows_something:
+            return came
+        raise TypeError(said)
 
     def _found_wrong(self, came: Told) -> str | None:
         if came.processes != self.processes:
@@ -219,7 +228,7 @@ class _Door(Meeting):
         until = time.monotonic() + PAUSE  # for all of them together
         for link in list(self._strangers):
             with contextlib.suppress(Exception):  # no process of ours
-                came = _told(link.receive(until - time.monotonic()))
+                came = self._told(link.receive(until - time.monotonic()))
                 link.send(farewell(self._wrong or self._found_wrong(came) or "", 0))
             self._send_away(link)
 
@@ -267,14 +276,6 @@ class _Visit(Meeting):
         if said[3:].startswith(HTTP2):
             return f"{self._again(self.process)}: the run at {written(self.address)} has begun"
         return f"{_at(self.address)}: expected process 0, got {'another program' if said else 'its end'}"
-
-
-def _told(said: Any) -> Told:
-    """What another process says as it comes. Raises TypeError if it is none of ours."""
-    came = Told(*said)
-    if type(came.process) is type(came.processes) is int and 0 < came.process < came.processes:
-        return came
-    raise TypeError(said)
 
 
 def _words(said: Any) -> str:
