@@ -1,5 +1,6 @@
 """One run of several processes, here all on this machine, each with one CPU device."""
 
+import contextlib
 import json
 import os
 import re
@@ -196,7 +197,10 @@ ESTABLISHED, LISTENING = "01", "0A"
 
 def addresses(pid, wanted=LISTENING):
     """The IPv4 addresses of the process's own at which it accepts connections, or has one."""
-    links = [os.readlink(f) for f in Path(f"/proc/{pid}/fd").iterdir()]
+    links = []
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the process has closed it meanwhile
+            links.append(os.readlink(file))
     inodes = {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
     found = set()
     for table in ("tcp", "tcp6"):
