@@ -17,13 +17,13 @@ from jaxmlp import network
 from jaxmlp.activations import Phi, sigmoid
 from jaxmlp.checks import BATCH, check_deltas, check_inputs, check_targets, check_trace
 from jaxmlp.network import Deltas, Params, Trace
-from jaxmlp.sharding import DELTAS, PARAMS, PASSES, SCALAR, TRACE, chosen, on_any_mesh
+from jaxmlp.sharding import DELTAS, PARAMS, PASSES, SCALAR, TRACE, chosen, of_batch, on_any_mesh
 
 jit_phi = partial(jax.jit, static_argnames="phi")
 
 
 @jit_phi
-@on_any_mesh(TRACE)
+@on_any_mesh(of_batch(TRACE))
 def forward(params: Params, x: jax.Array, phi: Phi = sigmoid) -> Trace:
     """F1 to F4 of every example: a Trace of (n, ·) arrays."""
     check_inputs(params, x, lead=BATCH, name="x")
@@ -38,7 +38,7 @@ def loss(params: Params, x: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> jax.
 
 
 @jit_phi
-@on_any_mesh(DELTAS)
+@on_any_mesh(of_batch(DELTAS))
 def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> Deltas:
     """B1 and B2 of every example, unscaled: Deltas of (n, ·) arrays."""
     check_trace(params, trace, y, lead=BATCH)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxmlp.activations import Phi, as_pair, sigmoid
 from jaxmlp.checks import check_deltas, check_inputs, check_sizes, check_targets, check_trace
+from jaxmlp.sharding import DELTAS, PARAMS, SCALAR, TRACE, on_any_mesh
 
 
 class Params(NamedTuple):
@@ -59,6 +60,7 @@ def scaled(normal1: Any, normal2: Any) -> Params:
     return Params(W1=normal1 / sqrt(D), b1=jnp.zeros(K), W2=normal2 / sqrt(K), b2=jnp.zeros(C))
 
 
+@on_any_mesh(TRACE)
 def forward(params: Params, x0: jax.Array, phi: Phi = sigmoid) -> Trace:
     """F1 to F4: the prediction x2 of x0, (D,), with all that the backward pass needs."""
     check_inputs(params, x0)
@@ -71,17 +73,20 @@ def forward(params: Params, x0: jax.Array, phi: Phi = sigmoid) -> Trace:
     return Trace(x0, z1, x1, z2, x2)
 
 
+@on_any_mesh(SCALAR)
 def squared_error(x2: jax.Array, y: jax.Array) -> jax.Array:
     """L = ½ Σ_k (x2_k − y_k)², a scalar."""
     check_targets(x2, y)
     return jnp.sum((x2 - y) ** 2) / 2  # L
 
 
+@on_any_mesh(SCALAR)
 def loss(params: Params, x0: jax.Array, y: jax.Array, phi: Phi = sigmoid) -> jax.Array:
     """L of the prediction, a scalar."""
     return squared_error(forward(params, x0, phi).x2, y)
 
 
+@on_any_mesh(DELTAS)
 def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> Deltas:
     """B1 and B2: the derivatives of L by z2, then z1. y is (C,), `trace` that of the same params and phi."""
     check_trace(params, trace, y)
@@ -92,6 +97,7 @@ def backward(params: Params, trace: Trace, y: jax.Array, phi: Phi = sigmoid) -> 
     return Deltas(delta1, delta2)
 
 
+@on_any_mesh(PARAMS)
 def gradient(trace: Trace, deltas: Deltas) -> Params:
     """G1 to G4: the derivatives of L with respect to the parameters."""
     check_deltas(trace, deltas)

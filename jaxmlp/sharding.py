@@ -25,18 +25,27 @@ Axes = Any
 
 SCALAR = ""
 PARAMS = ("DK", "K", "KC", "C")
-TRACE = ("nD", "nK", "nK", "nC", "nC")
-DELTAS = ("nK", "nC")
-PASSES = (PARAMS, TRACE, DELTAS, "nC")
+TRACE = ("D", "K", "K", "C", "C")  # of one example
+DELTAS = ("K", "C")
 
-ARGUMENTS: dict[str, Axes] = {
+
+def of_batch(axes: Axes) -> Axes:
+    """Those of n examples."""
+    return jax.tree.map(lambda of_one: "n" + of_one, axes)
+
+
+PASSES = (PARAMS, of_batch(TRACE), of_batch(DELTAS), "nC")
+
+ARGUMENTS: dict[str, Axes] = {  # those of one example have no n
     "params": PARAMS,
     "v": PARAMS,
-    "trace": TRACE,
-    "deltas": DELTAS,
+    "trace": of_batch(TRACE),
+    "deltas": of_batch(DELTAS),
     "passes": PASSES,
     "other": jax.tree.map(lambda axes: axes.replace("n", "m"), PASSES),
     "x": "nD",
+    "x0": "D",
+    "x2": "C",
     "y": "nC",
     "weights": "n",
     "mask": "n",
@@ -96,7 +105,7 @@ def _layout(arguments: Mapping[str, Any]) -> dict[str, Any]:
         letter: over
         for name, argument in arguments.items()
         for axes, array in zip(jax.tree.leaves(ARGUMENTS.get(name)), jax.tree.leaves(argument), strict=False)
-        for letter, over in zip(axes, jax.typeof(array).sharding.spec, strict=False)
+        for letter, over in zip(reversed(axes), reversed(jax.typeof(array).sharding.spec), strict=False)
         if over is not None
     }
 

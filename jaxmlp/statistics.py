@@ -28,7 +28,7 @@ from jaxmlp import batch, network
 from jaxmlp.batch import Passes
 from jaxmlp.checks import check_array, check_direction, check_other, check_passes
 from jaxmlp.network import Deltas, Params
-from jaxmlp.sharding import DELTAS, PARAMS, SCALAR, on_any_mesh
+from jaxmlp.sharding import DELTAS, PARAMS, SCALAR, of_batch, on_any_mesh
 
 
 class NoiseScale(NamedTuple):
@@ -138,7 +138,7 @@ def clipped_sum(passes: Passes, max_norm: jax.Array | float, mask: jax.Array) ->
 
 
 @jax.jit
-@on_any_mesh(DELTAS)
+@on_any_mesh(of_batch(DELTAS))
 def clipped_deltas(passes: Passes, max_norm: jax.Array | float) -> Deltas:
     """The deltas of the clipped gradients: δ_n min(1, c/‖g_n‖), for g_n is linear in them. c is a scalar."""
     norms = gradient_norms(passes)

@@ -1,5 +1,5 @@
-"""Every function of batch, statistics and curvature on a mesh: the same numbers as on one device, laid out as
-expected, and nothing sent but what must be.
+"""Every function of network, batch, statistics and curvature on a mesh: the same numbers as on one device, laid
+out as expected, and nothing sent but what must be.
 """
 
 import inspect
@@ -13,7 +13,7 @@ from collectives import collectives
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxmlp import activations, batch, curvature, statistics
+from jaxmlp import activations, batch, curvature, network, statistics
 from jaxmlp.network import Params
 from jaxmlp.sharding import ARGUMENTS
 from nets import random_net
@@ -254,6 +254,32 @@ def test_in_a_shard_map_over_one_of_two_axes(on_one_device):
     assert gradient.W1.sharding.spec == P(None, "units")
 
 
+def of_one_example(params, x0, y):
+    """What every function of network makes of it."""
+    trace = network.forward(params, x0, PHI)
+    deltas = network.backward(params, trace, y, PHI)
+    losses = network.loss(params, x0, y, PHI), network.squared_error(trace.x2, y)
+    return losses, trace, deltas, network.gradient(trace, deltas)
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_functions_of_one_example(layout, kind):
+    mesh, (params, x, y, *_) = arguments(layout, kind)
+    x0, y0 = (
+        jax.device_put(host[3], NamedSharding(mesh, P(*placed.sharding.spec[1:])))
+        for host, placed in zip(HOST[1:], (x, y), strict=True)
+    )
+    expected = jax.vmap(of_one_example, in_axes=(None, 0, 0))(*HOST)
+    assert_equal(of_one_example(params, x0, y0), jax.tree.map(lambda a: a[3], expected))
+    if layout == "inputs of params, and batch":  # over one axis of the mesh, which JAX's vmap refuses
+        return
+    of_batch = jax.vmap(of_one_example, in_axes=(None, 0, 0))(params, x, y)
+    assert_equal(of_batch, expected)
+    if kind is AxisType.Explicit:
+        assert tuple(of_batch[-1].W1.sharding.spec[1:]) == tuple(jax.typeof(params.W1).sharding.spec)
+
+
 def test_differentiated_and_vmapped():
     mesh, (params, x, y, *_) = arguments("units", AxisType.Explicit)
     with jax.set_mesh(mesh):
@@ -273,9 +299,9 @@ def test_a_wrong_shape_is_still_named():
 
 
 def test_every_argument_has_its_axes():
-    for module in (batch, statistics, curvature):
+    for module in (network, batch, statistics, curvature):
         for name, function in vars(module).items():
-            if name in FUNCTIONS:
+            if hasattr(function, "__wrapped__") and function.__module__ == module.__name__:
                 unnamed = set(inspect.signature(function).parameters) - set(ARGUMENTS)
                 assert unnamed <= {"phi", "kind", "max_norm"}, name
     passes = batch.passes(*HOST, PHI)
