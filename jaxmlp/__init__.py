@@ -7,7 +7,7 @@ from jaxmlp import interrupts
 
 interrupts.leave_quietly(sys.argv, sys.orig_argv)
 
-from jaxmlp import activations, batch, curvature, gradcheck, network, statistics
+from jaxmlp import activations, adversarial, batch, curvature, gradcheck, network, statistics
 from jaxmlp.activations import Activation
 from jaxmlp.batch import Passes, loss_and_gradient
 from jaxmlp.inputs.view import View
@@ -24,6 +24,7 @@ __all__ = [
     "Trace",
     "View",
     "activations",
+    "adversarial",
     "batch",
     "curvature",
     "gradcheck",

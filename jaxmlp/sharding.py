@@ -47,6 +47,7 @@ ARGUMENTS: dict[str, Axes] = {  # those of one example have no n
     "x0": "D",
     "x2": "C",
     "y": "nC",
+    "e": "nC",
     "weights": "n",
     "mask": "n",
 }

@@ -97,6 +97,10 @@ class Config(View):
         lambda v: v == 0 or 0.001 <= v <= 1000,
     )
     input_dropout: float = fraction(0.0, "the probability with which a step leaves out a pixel")
+    virtual_adversarial: float = amount(
+        "learn to predict the same of each image moved by this length, the way that changes a random part of the "
+        "prediction fastest; 0 moves none"
+    )
     batches_per_block: int = integer(
         0,
         "sgd's batches that share their large products (1: each alone; 0: what is fastest)",
@@ -134,9 +138,13 @@ class Config(View):
         if self.batches_per_block > 1 and not self.blockable:
             raise ConfigError(
                 "batches_per_block",
-                "0 or 1, or sgd without log_noise_scale, distortions, edges, mixup, dropout and noise_multiplier",
+                "0 or 1, or sgd without log_noise_scale, distortions, edges, mixup, dropout, virtual_adversarial "
+                "and noise_multiplier",
                 self.batches_per_block,
             )
+        for name in ("clip_norm", "log_noise_scale"):  # which look at the gradient of an example alone
+            if self.virtual_adversarial and getattr(self, name):
+                raise ConfigError(name, f"{getattr(Config, name)} with virtual_adversarial", getattr(self, name))
         if self.directions and self.edges:
             raise ConfigError("edges", "False with directions", self.edges)
         if self.elastic_sigma != ELASTIC_SIGMA and not self.elastic:
@@ -207,7 +215,8 @@ class Config(View):
     @property
     def blockable(self) -> bool:
         """Whether its batches may go in blocks: the optimizer is linear, and a step only reads its inputs."""
-        return self.optimizer == "sgd" and not (self.log_noise_scale or self.augments or self.private)
+        reads_only = not (self.augments or self.virtual_adversarial)
+        return self.optimizer == "sgd" and reads_only and not (self.log_noise_scale or self.private)
 
     @property
     def scheduled(self) -> bool:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxmlp import batch, network, statistics
+from jaxmlp import adversarial, batch, network, statistics
 from jaxmlp.batch import Passes
 from jaxmlp.inputs import pixels
 from jaxmlp.network import Params
@@ -141,6 +141,9 @@ def _step(
         gradient, seen = _private_gradient(passes, inputs.private, config)
     else:
         gradient, seen = _gradient(passes, config)
+    if config.virtual_adversarial:
+        direction_key = jax.random.fold_in(inputs.key, 3)  # `augmented` has 0 to 2
+        gradient = jax.tree.map(jnp.add, gradient, _adversarial_gradient(direction_key, passes, config))
     update = optimizer_of(config).update(gradient, state.optimizer, state.params, inputs.learning_rate)
     return State(*update), seen
 
@@ -156,6 +159,16 @@ def _gradient(passes: Passes, config: Config) -> tuple[Params, Seen]:
         noise=statistics.noise_scale(passes) if config.log_noise_scale else None,
     )
     return _flipped(gradient), seen
+
+
+def _adversarial_gradient(key: jax.Array, passes: Passes, config: Config) -> Params:
+    """The gradient, flipped, of the mean of ½ ‖x2(x0 + r) − x2(x0)‖², in which x2(x0) and r count as constants."""
+    x2 = passes.trace.x2
+    e = jax.random.normal(key, x2.shape, x2.dtype)
+    moved = adversarial.moved_inputs(passes, e, config.virtual_adversarial)
+    there = batch.passes(passes.params, moved, x2, config.activation)
+    gradient: Params = _flipped(batch.gradient(there.trace, there.deltas))
+    return gradient
 
 
 def _private_gradient(passes: Passes, private: Private, config: Config) -> tuple[Params, Seen]:

@@ -13,7 +13,7 @@ from collectives import collectives
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxmlp import activations, batch, curvature, network, statistics
+from jaxmlp import activations, adversarial, batch, curvature, network, statistics
 from jaxmlp.network import Params
 from jaxmlp.sharding import ARGUMENTS
 from nets import random_net
@@ -69,6 +69,7 @@ FUNCTIONS = {
     "gauss_newton_vector_product": of_passes(curvature.gauss_newton_vector_product, "v"),
     "tangent_kernel": of_passes(curvature.tangent_kernel),
     "tangent_kernel of two": pairwise(curvature.tangent_kernel),
+    "moved_inputs": lambda params, x, y, v, w: adversarial.moved_inputs(batch.passes(params, x, y, PHI), y, 0.5),
 }
 
 
@@ -80,7 +81,7 @@ def _trace_and_deltas(params, x, y):
 def test_no_function_is_left_out():
     public = {
         name
-        for module in (batch, statistics, curvature)
+        for module in (batch, statistics, curvature, adversarial)
         for name, value in vars(module).items()
         if callable(value) and getattr(value, "__module__", "") == module.__name__ and hasattr(value, "__wrapped__")
     }
@@ -147,6 +148,7 @@ OVER_UNITS = {  # what is summed over the devices that share the units; of all o
     "gauss_newton_vector_product": reduced(F3, F3, F3),
     "tangent_kernel": reduced(F3, (n, n), (C, C, n, n)),
     "tangent_kernel of two": reduced(F3, (n, n), (C, C, n, n)),
+    "moved_inputs": reduced(F3, (D, n)),  # and that of B3
 }
 
 
@@ -171,7 +173,15 @@ def test_with_the_batch_divided(name, on_one_device):
     kinds = {kind for kind, _ in collectives(compiled)}
     if name.startswith(("gram", "tangent_kernel")):
         assert kinds == {"all-gather"}
-    elif name in ("forward", "backward", "passes", "gradient_norms", "squared_norms", "directional"):
+    elif name in (
+        "forward",
+        "backward",
+        "passes",
+        "gradient_norms",
+        "squared_norms",
+        "directional",
+        "moved_inputs",
+    ):
         assert kinds == set()
     else:
         assert kinds <= {"all-reduce"}
@@ -299,11 +309,11 @@ def test_a_wrong_shape_is_still_named():
 
 
 def test_every_argument_has_its_axes():
-    for module in (network, batch, statistics, curvature):
+    for module in (network, batch, statistics, curvature, adversarial):
         for name, function in vars(module).items():
             if hasattr(function, "__wrapped__") and function.__module__ == module.__name__:
                 unnamed = set(inspect.signature(function).parameters) - set(ARGUMENTS)
-                assert unnamed <= {"phi", "kind", "max_norm"}, name
+                assert unnamed <= {"phi", "kind", "max_norm", "length"}, name
     passes = batch.passes(*HOST, PHI)
     shapes = {"n": n, "D": D, "K": K, "C": C}
     for axes, array in zip(jax.tree.leaves(ARGUMENTS["passes"]), jax.tree.leaves(passes), strict=True):

@@ -33,6 +33,7 @@ OPTIONS = {
         "log_noise_scale": True,
         "batch_size": 12,  # which four devices divide
     },
+    "virtual adversarial": {"virtual_adversarial": 0.5, "mixup": 0.1},
     "blocks": {"batches_per_block": 4, "momentum": 0.9, "clip_norm": 0.1},
     "private": {"noise_multiplier": 1.0, "clip_norm": 0.1, "delta": 1e-3},
 }

@@ -40,6 +40,7 @@ from jaxmlp.training.config import Config, ConfigError
         "distortion_end": (-0.1, 1.1, float("nan"), 0.5),  # 0.5 needs a distortion
         "mixup": (-0.1, 1e-40, float("inf")),
         "input_dropout": (-0.1, 1.0),
+        "virtual_adversarial": (-0.1, float("inf"), float("nan")),
         "seed": (-1, 2**64, 2**32),
         "train_on_all": ("yes",),
     }.items(),
@@ -73,6 +74,7 @@ def test_adam_takes_no_momentum(option, message):
         {"elastic": 38.0},
         {"mixup": 0.3},
         {"input_dropout": 0.2},
+        {"virtual_adversarial": 0.8},
         {"noise_multiplier": 1.0, "clip_norm": 1.0, "delta": 1e-5},
     ],
 )
@@ -81,6 +83,19 @@ def test_only_plain_sgd_goes_in_blocks(option):
         Config(batches_per_block=2, **option)
     assert not Config(**option).blockable
     assert Config(clip_norm=0.1).blockable
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"clip_norm": 1.0}, "clip_norm: expected 0.0 with virtual_adversarial, got 1.0"),
+        ({"log_noise_scale": True}, "log_noise_scale: expected False with virtual_adversarial, got True"),
+    ],
+)
+def test_what_does_not_go_with_virtual_adversarial_training(option, message):
+    with pytest.raises(ConfigError) as caught:
+        Config(virtual_adversarial=0.8, **option)
+    assert str(caught.value) == message
 
 
 PRIVATE = {"noise_multiplier": 1.0, "clip_norm": 1.0, "delta": 1e-5}

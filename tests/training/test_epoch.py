@@ -87,6 +87,28 @@ def test_an_epoch_is_the_loop_over_its_batches(n, batch_size, options):
     assert seen.noise is None
 
 
+@pytest.mark.parametrize("options", [{"momentum": 0.9}, {"optimizer": "adam"}])
+def test_a_virtual_adversarial_step(options):
+    """Its loss by autodiff: ½ ‖x2(x0 + r) − x2(x0)‖² more, r along the gradient of e · x2, e normal."""
+    config, (images, labels) = config_of(5, virtual_adversarial=0.6, **options), data(5)
+    state, seen = trained(config, images, labels)
+    first = start(config)
+    [(x, y)] = batches_of(config, images, labels)
+    predict = lambda params, x: batch.forward(params, x, PHI).x2  # noqa: E731
+    x2, back = jax.vjp(lambda x: predict(first.params, x), x)
+    e = jax.random.normal(jax.random.split(jax.random.split(KEY, 1)[0], 4)[3], (5, C))
+    (delta0,) = back(e)
+    r = 0.6 * delta0 / jnp.linalg.norm(delta0, axis=1, keepdims=True)
+
+    def loss(params):
+        return (jnp.sum((predict(params, x) - y) ** 2) + jnp.sum((predict(params, x + r) - x2) ** 2)) / 2 / 5
+
+    gradient = jax.grad(loss)(first.params)
+    expected = State(*optimizer_of(config).update(gradient, first.optimizer, first.params, rates_of(config, 5)[0]))
+    assert_close(state, expected, 1e-11)
+    assert_close(seen.loss, batch.loss(first.params, x, y, PHI), 1e-12)
+
+
 @jax.jit
 def per_example(params, x, y):
     """The gradients of the batch's examples, as rows, by autodiff."""

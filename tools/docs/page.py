@@ -24,6 +24,7 @@ PUBLIC = [
     "jaxmlp.statistics",
     "jaxmlp.curvature",
     "jaxmlp.second_order",
+    "jaxmlp.adversarial",
     "jaxmlp.activations",
     "jaxmlp.gradcheck",
     "jaxmlp.data.datasets",

@@ -1,7 +1,7 @@
 """Everything that this project compiles, by name, to be lowered or compiled for hardware that is not here.
 
-The functions of batch.py, statistics.py and curvature.py on one batch, an epoch of every kind, some of many
-networks side by side, and the evaluation after it. Arguments are shapes alone.
+The functions of batch.py, statistics.py, curvature.py and adversarial.py on one batch, an epoch of every kind, some
+of many networks side by side, and the evaluation after it. Arguments are shapes alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 
-from jaxmlp import activations, batch, curvature, statistics
+from jaxmlp import activations, adversarial, batch, curvature, statistics
 from jaxmlp.network import Params, init
 from jaxmlp.training import devices, members
 from jaxmlp.training.config import Config
@@ -60,6 +60,7 @@ EPOCHS: dict[str, dict[str, Any]] = {
     "directions": {"directions": True, "shift": 1.0},
     "mixup": {"mixup": 0.3},
     "dropout": {"input_dropout": 0.2},
+    "virtual adversarial": {"virtual_adversarial": 0.8},
 }
 
 
@@ -115,6 +116,7 @@ def programs(
     yield of_passes(statistics.clipped_sum, _on(mesh, _f32()), _on(mesh, _shape((batch_size,), np.bool_)))
     for along in (statistics.directional, curvature.hessian_vector_product, curvature.gauss_newton_vector_product):
         yield of_passes(along, params)
+    yield of_passes(adversarial.moved_inputs, y, _on(mesh, _f32()))
     for name, options in EPOCHS.items():
         config = Config(**{"hidden": hidden, "batch_size": batch_size, "phi": "relu,sigmoid", **options})
         yield _epoch(f"epoch: {name}", config, examples, params, mesh)
