@@ -6,8 +6,11 @@ import sys
 
 import pytest
 
+from jaxmlp.training import devices
+
 pytestmark = pytest.mark.slow
 
+MOST = max(64, devices.cpu_count())
 TWO = {"JAX_NUM_CPU_DEVICES": "2"}
 
 
@@ -46,6 +49,11 @@ def test_a_run_on_three_devices_goes_on_on_as_many_and_on_one(few_digits, tmp_pa
     [
         (("--devices=4", "--hidden=30"), {}, "--devices: expected a divisor of hidden, which is 30, got 4"),
         (("--devices=-1",), {}, "--devices: expected an integer from 0 to 100000, got '-1'"),
+        (
+            ("--devices=100000", "--hidden=100000"),
+            {},
+            f"--devices: expected at most {MOST}, which is all there are, got 100000",
+        ),
         (("--devices=3",), TWO, "--devices: expected at most 2, which is all there are, got 3"),
     ],
 )

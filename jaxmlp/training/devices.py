@@ -29,6 +29,8 @@ Spec: Any = PartitionSpec
 
 UNITS, MEMBERS = "units", "members"
 
+MOST_OF_A_CPU = 64  # devices, unless it has more cores: each has a copy of the data, and a thread
+
 _constrained: Any = jax.lax.with_sharding_constraint
 
 OF_PARAMS: Any = Params(W1=Spec(None, UNITS), b1=Spec(UNITS), W2=Spec(UNITS, None), b2=Spec())
@@ -43,14 +45,15 @@ def cpu_count() -> int:
 def make_cpu_devices(count: int) -> None:
     """Let a CPU be so many devices, one for 0. To be called before JAX looks for its devices.
 
-    A number that the environment gives, in JAX_NUM_CPU_DEVICES or XLA_FLAGS, stays.
+    It is no more than 64, or than it has cores. A number that the environment gives, in JAX_NUM_CPU_DEVICES or
+    XLA_FLAGS, stays.
     """
     config_of_jax: Any = jax.config
     given = config_of_jax.jax_num_cpu_devices >= 0 or "host_platform_device_count" in os.environ.get(
         "XLA_FLAGS", ""
     )
     if not given:
-        config_of_jax.update("jax_num_cpu_devices", count or 1)
+        config_of_jax.update("jax_num_cpu_devices", min(count or 1, max(MOST_OF_A_CPU, cpu_count())))
 
 
 def mesh_of(count: int, config: Config) -> Mesh:
