@@ -302,8 +302,11 @@ def test_open_mpi_says_who_one_is(monkeypatch):
         monkeypatch.setenv(name, value)
     assert machine_flags._detected([None, None, None], 10) == ("10.96.0.1:62624", 8, 3, [1])
     assert machine_flags._detected(["h:1", None, 2], 10) == ("h:1", 8, 2, [1])
-    monkeypatch.setenv("OMPI_MCA_orte_hnp_uri", "nonsense")
-    with pytest.raises(FlagError, match="Open MPI or a TPU pod, got ValueError"):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "eight")
+    with pytest.raises(FlagError, match=r"Open MPI or a TPU pod, got invalid literal .* 'eight'$"):
+        machine_flags._detected([None, None, None], 10)
+    monkeypatch.delenv("OMPI_COMM_WORLD_SIZE")
+    with pytest.raises(FlagError, match=r"Open MPI or a TPU pod, got no OMPI_COMM_WORLD_SIZE$"):
         machine_flags._detected([None, None, None], 10)
 
 

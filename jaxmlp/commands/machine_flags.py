@@ -88,7 +88,8 @@ def _detected(values: list[Any], seconds: int) -> tuple[Any, ...]:
         address, processes, process = values
         found: tuple[Any, ...] = detect(address, processes, process, None, None, seconds)
     except (KeyError, RuntimeError, ValueError) as error:
-        raise FlagError(f"--distributed: expected SLURM, Open MPI or a TPU pod, got {error!r}") from error
+        got = f"no {error.args[0]}" if isinstance(error, KeyError) else error  # a variable that is missing
+        raise FlagError(f"--distributed: expected SLURM, Open MPI or a TPU pod, got {got}") from error
     return found
 
 

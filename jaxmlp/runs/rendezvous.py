@@ -248,7 +248,7 @@ class _Visit(Meeting):
                 return [link]
             words = _words(answer)
         except Strange as error:
-            words = self._no_door(error.said)
+            words = self._no_door(error.said, in_time=not isinstance(error.__cause__, TimeoutError))
         except TypeError:
             words = self._no_door(repr(answer).encode())
         link.close()
@@ -272,10 +272,11 @@ class _Visit(Meeting):
                     raise MachineError(f"{_at(self.address)}: expected {expected}, got {_reason(error)}") from error
                 time.sleep(PAUSE)
 
-    def _no_door(self, said: bytes) -> str:
+    def _no_door(self, said: bytes, in_time: bool = True) -> str:
         if said[3:].startswith(HTTP2):
             return f"{self._again(self.process)}: the run at {written(self.address)} has begun"
-        return f"{_at(self.address)}: expected process 0, got {'another program' if said else 'its end'}"
+        got = "another program" if said else "its end" if in_time else "no answer"
+        return f"{_at(self.address)}: expected process 0, got {got}"
 
 
 def _words(said: Any) -> str:

@@ -287,6 +287,15 @@ def test_nobody_at_the_address(address):
     assert got == f"{where}: expected process 0 within 1 s, got Connection refused"
 
 
+def test_who_listens_at_the_address_and_never_answers(address, monkeypatch):
+    monkeypatch.setattr(rendezvous, "HELLO", 0.2)
+    monkeypatch.setattr(rendezvous, "FAREWELL", 0.2)
+    with socket.create_server(address):
+        (got,) = meet(address, Told(1, 2, SAME, 1))
+    where = f"--coordinator_address={address[0]}:{address[1]}"
+    assert got == f"{where}: expected process 0, got no answer"
+
+
 @pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.6\r\n", b'{"words": 5}\n', b"[]\n"])
 def test_somebody_else_at_the_address(address, said):
     with socket.create_server(address) as server, ThreadPoolExecutor(1) as thread:
