@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 
 from jaxmlp.inspection import evaluation
@@ -158,6 +159,19 @@ def test_runs_of_its_own_flags_are_not(small_recipe, tmp_path):
     training.trained("small", range(2), tmp_path)
     small_recipe("--epochs=1", "--learning_rate=2.0")
     training.check("small", tmp_path)
+
+
+def test_runs_of_another_machine_are_told_of(small_recipe, tmp_path, capfd):
+    small_recipe("--epochs=1")
+    training.trained("small", range(3), tmp_path)
+    config = tmp_path / "small" / "seed=1" / "config.json"
+    recorded = json.loads(config.read_text())
+    recorded["environment"] |= {"jax": "0.1.0", "git revision": "another"}
+    config.write_text(json.dumps(recorded))
+    training.trained("small", range(3), tmp_path)
+    message = f"expected jax {jax.__version__}, as seed=0 had it, got 0.1.0"
+    told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert told[-1] == f"warning: {config.parent}: {message}"
 
 
 def test_it_looks_at_all_runs_before_it_trains(tmp_path):

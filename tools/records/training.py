@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +52,7 @@ def trained(recipe: str, seeds: range, runs: Path) -> list[Result]:
     results = [_result(run_dir) for run_dir in run_dirs]
     if None in results:
         sys.exit(DIVERGED)
+    _compare_environments(run_dirs)
     return [result for result in results if result]
 
 
@@ -74,6 +76,16 @@ def _run(command: str, *flags: str) -> None:
         signal.signal(signum, handler)
     if code:
         sys.exit(code if code > 0 else 128 - code)
+
+
+def _compare_environments(run_dirs: Sequence[Path]) -> None:
+    """Say of runs that were trained elsewhere than the first that they were: their mean is of several programs."""
+    first, *others = (run_directory.read_config(run_dir)["environment"] for run_dir in run_dirs)
+    for run_dir, other in zip(run_dirs[1:], others, strict=True):
+        for name, value in first.items():
+            if name != "git revision" and other.get(name, value) != value:
+                expected = f"{name} {value}, as {run_dirs[0].name} had it"
+                print(f"warning: {run_dir}: expected {expected}, got {other[name]}", file=sys.stderr)
 
 
 def _result(run_dir: Path) -> Result | None:
