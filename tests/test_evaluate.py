@@ -180,7 +180,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(evaluate, trained_run, few_digit
     recorded = shutil.copytree(trained_run, tmp_path / "changed") / "config.json"
     recorded.write_text(re.sub(r'("train-images-idx3-ubyte": )"\w+"', r'\1"0"', recorded.read_text()))
     for file in shutil.copytree(trained_run, tmp_path / "more").glob("*.npz"):
-        jaxmlp.save(file, jaxmlp.Params(*map(np.ones, ((784, 3), 3, (3, 11), 11))))
+        jaxmlp.save(file, jaxmlp.Params(*map(np.ones, ((784, 12), 12, (12, 11), 11))), "relu,sigmoid")
     (tmp_path / "cut.npz").write_bytes((trained_run / "best.npz").read_bytes()[:-7])
     jaxmlp.save(tmp_path / "two.npz", jaxmlp.Params(*map(np.ones, ((2, 3), 3, (3, 10), 10))))
     done = evaluate(*(argument.format(**places) for argument in arguments))

@@ -57,7 +57,7 @@ def read_run(path: Path) -> Run:
         recorded["data"],
         recorded["environment"],
         run_directory.history(checkpoint, arrays),
-        storage.unpacked(checkpoint, arrays),
+        storage.of_run(path, checkpoint, arrays),
         time.localtime(checkpoint.stat().st_mtime),
         run_directory.read_test(path),
     )

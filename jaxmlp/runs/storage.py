@@ -6,6 +6,7 @@ jaxmlp.save("mine.npz", params, "relu,sigmoid")  # and View(deskew=True, edges=T
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +69,18 @@ def read(path: Path) -> Network:
 def newest(run_dir: Path) -> tuple[Path, Network]:
     """(its path, its network) of the newest whole checkpoint of a run. Raises RunError, CheckpointError."""
     path, arrays = run_directory.newest(run_dir)
-    return path, unpacked(path, arrays)
+    return path, of_run(run_dir, path, arrays)
+
+
+def of_run(run_dir: Path, path: Path, arrays: Mapping[str, np.ndarray]) -> Network:
+    """As `unpacked`, of a checkpoint of this run. Raises RunError, CheckpointError if it is of another kind."""
+    network = unpacked(path, arrays)
+    config = run_directory.read_config(run_dir)["config"]
+    described = {"phi": str(arrays["phi"]), "hidden": network.params.b1.size, **asdict(network.view)}
+    for name, value in described.items():
+        if config.get(name, value) != value:
+            raise CheckpointError(f"{path}: expected {name} {config[name]!r}, as its run has it, got {value!r}")
+    return network
 
 
 def unpacked(path: Path, arrays: Mapping[str, np.ndarray]) -> Network:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 
@@ -48,6 +49,15 @@ def test_refuses_a_flag_of_a_wrong_value(copy):
     (copy / "config.json").write_text(text.replace('"epochs": 8', '"epochs": "many"'))
     with pytest.raises(RunError, match=r"config\.json: epochs: expected an integer from 0 to 1000000, got 'many'$"):
         read_run(copy)
+
+
+@pytest.mark.parametrize("read", [read_run, jaxmlp.load])
+def test_a_checkpoint_of_another_kind_of_run_is_refused(copy, edges_run, read):
+    file = copy / "checkpoint-000008.npz"
+    shutil.copy(edges_run / file.name, file)
+    message = f"{file}: expected deskew False, as its run has it, got True"
+    with pytest.raises(CheckpointError, match=f"^{re.escape(message)}$"):
+        read(copy)
 
 
 def test_a_run_is_dated_by_its_folder_and_its_checkpoint(copy, tmp_path):
