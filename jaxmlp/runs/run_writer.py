@@ -47,11 +47,11 @@ class RunWriter:
 
         `data` gives the SHA-256 of each file, `flags` the text of flags.txt. More epochs, never fewer, may be asked
         for where no schedule depends on their number. Raises ConfigError for any other flag that differs, RunError
-        for other data; warns of an environment in which the bits of the result may differ.
+        for other data; warns of an environment in which the bits of what is left to do may differ.
         """
         current = {"config": asdict(config), "data": dict(data), "environment": dict(environment)}
         recorded = self.check(config, data)
-        if recorded:
+        if recorded and not self.tested(config):
             self._compare_environment(environment, recorded["environment"])
         files.replace(self.path / FLAGS, flags.encode())  # the data may lie in another folder now
         if not recorded or current["config"] != recorded["config"]:

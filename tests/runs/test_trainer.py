@@ -324,15 +324,15 @@ def test_other_data_are_refused(copy, few_digits, tmp_path):
         train(copy, other)
 
 
-def test_another_machine_is_warned_of(copy, few_digits):
-    said = json.loads((copy / "config.json").read_text())
+def test_another_machine_is_warned_of(untested, few_digits):
+    said = json.loads((untested / "config.json").read_text())
     said["environment"] |= {"jaxlib": "0.0.1", "CPU count": 96, "git revision": "another"}
-    (copy / "config.json").write_text(json.dumps(said))
+    (untested / "config.json").write_text(json.dumps(said))
     with pytest.warns(RunWarning) as warnings:
-        train(copy, few_digits)
+        train(untested, few_digits)
     jaxlib, cpus = (str(warning.message) for warning in warnings)
-    assert jaxlib.startswith(f"{copy}: jaxlib was 0.0.1, is ")
-    assert cpus.startswith(f"{copy}: CPU count was 96, is ")
+    assert jaxlib.startswith(f"{untested}: jaxlib was 0.0.1, is ")
+    assert cpus.startswith(f"{untested}: CPU count was 96, is ")
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(whole, untested, few_digits):

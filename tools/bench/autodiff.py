@@ -23,6 +23,7 @@ N = 1024  # examples
 BASIS = 32  # parameters, spread evenly over all
 AT_ONCE = 8  # examples in a chunk; a divisor of every n
 MAX_NORM = 0.05
+LENGTH = 0.8  # of a move
 WEIGHTS = np.linspace(0, 2, N, dtype=np.float32)
 
 Quantity = Callable[[Params, jax.Array, jax.Array, Params], Any]  # (params, x, y, v) -> the quantity
@@ -161,6 +162,11 @@ def gauss_newton_product(params: Params, x: jax.Array, y: jax.Array, v: Params) 
     outputs, pull = jax.vjp(lambda p: predictions(p, x), params)
     _, Jv = jax.jvp(lambda p: predictions(p, x), (params,), (v,))
     return pull(Jv / len(x))[0]
+
+
+def moved_inputs(params: Params, x: jax.Array, y: jax.Array, v: Params) -> Any:
+    (delta0,) = jax.vjp(lambda x: predictions(params, x), x)[1](y)
+    return x + LENGTH * delta0 / jnp.linalg.norm(delta0, axis=1, keepdims=True)
 
 
 def over_basis(f: Callable[[Params], Any], params: Params) -> Any:

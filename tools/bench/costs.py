@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxmlp import Params, batch, curvature, init, statistics
+from jaxmlp import Params, adversarial, batch, curvature, init, statistics
 from jaxmlp.activations import sigmoid
 from jaxmlp.data.datasets import Split
 from tools.bench import autodiff
-from tools.bench.autodiff import BASIS, MAX_NORM, WEIGHTS, N, Quantity
+from tools.bench.autodiff import BASIS, LENGTH, MAX_NORM, WEIGHTS, N, Quantity
 from tools.bench.timing import Timing, interleaved
 
 TOLERANCE = 1e-3  # between the two, of the norm of each leaf
@@ -211,5 +211,10 @@ ENTRIES = [
         autodiff.tangent_kernel,
         autodiff.tangent_kernel_by_example,
         n=32,
+    ),
+    Entry(
+        "moved_inputs",
+        lambda params, x, y, v: adversarial.moved_inputs(batch.passes(params, x, y, sigmoid), y, LENGTH),
+        autodiff.moved_inputs,
     ),
 ]
