@@ -86,13 +86,13 @@ def test_a_network_of_edges_of_upright_digits_is_shown_such(edges_run, few_digit
 def test_runs_that_differ_in_the_seed_alone_are_bands(copy, tmp_path):
     runs = []
     for seed in range(3):
-        for hidden in (12, 13):
-            runs.append(shutil.copytree(copy, tmp_path / f"{hidden}-{seed}"))
-            change(runs[-1], config={"seed": seed, "hidden": hidden})
+        for size in (12, 13):
+            runs.append(shutil.copytree(copy, tmp_path / f"{size}-{seed}"))
+            change(runs[-1], config={"seed": seed, "batch_size": size})
     errors = read_run(copy).history[-1].validation_errors
     few, many = (reporting.write_comparison(paths).read_text() for paths in (runs[:4], runs))
-    for hidden in (12, 13):
-        assert f"hidden={hidden}: 3 networks, {errors} validation errors</li>" in many
+    for size in (12, 13):
+        assert f"batch_size={size}: 3 networks, {errors} validation errors</li>" in many
     assert "networks," not in few
     assert "settings" not in many
 
