@@ -22,6 +22,7 @@ from jaxmlp.network import Params, Trace
 from jaxmlp.sharding import on_any_mesh
 
 
+@on_any_mesh("D")
 def input_gradient(params: Params, trace: Trace, e: jax.Array, phi: Phi = sigmoid) -> jax.Array:
     """B1 to B3 of ONE example, with e, (C,), in place of x2 − y: the derivative of e · x2 by x0, (D,)."""
     x0, z1, x1, z2, x2 = trace

@@ -85,7 +85,7 @@ def test_no_function_is_left_out():
         for name, value in vars(module).items()
         if callable(value) and getattr(value, "__module__", "") == module.__name__ and hasattr(value, "__wrapped__")
     }
-    assert public == {name.split()[0] for name in FUNCTIONS}
+    assert public == {"input_gradient", *(name.split()[0] for name in FUNCTIONS)}  # it is of one example
 
 
 # One program a function: with dozens of independent collectives in one program, XLA's CPU devices may lock up.
@@ -265,11 +265,12 @@ def test_in_a_shard_map_over_one_of_two_axes(on_one_device):
 
 
 def of_one_example(params, x0, y):
-    """What every function of network makes of it."""
+    """What every function of network makes of it, and that of adversarial."""
     trace = network.forward(params, x0, PHI)
     deltas = network.backward(params, trace, y, PHI)
     losses = network.loss(params, x0, y, PHI), network.squared_error(trace.x2, y)
-    return losses, trace, deltas, network.gradient(trace, deltas)
+    delta0 = adversarial.input_gradient(params, trace, y, PHI)
+    return losses, delta0, trace, deltas, network.gradient(trace, deltas)
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
