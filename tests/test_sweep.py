@@ -185,16 +185,16 @@ EPOCHS = 20
 OPTIONS = "--hidden=8", f"--epochs={EPOCHS}", "--momentum=0.5", "--learning_rate=0.5", "--seed=0:3"
 
 
-def start(few_digits, run_dir):
-    command = [sys.executable, "-u", "-m", "jaxmlp.sweep", f"--data_dir={few_digits}", f"--run_dir={run_dir}"]
+def start(few_digits, run_dir, *program):
+    command = [sys.executable, "-u", *(program or ("-m", "jaxmlp.sweep"))]
+    flags = [f"--data_dir={few_digits}", f"--run_dir={run_dir}", *OPTIONS]
     environment = {**ENVIRONMENT, "JAX_NUM_CPU_DEVICES": "2"}
-    return subprocess.Popen(
-        [*command, *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen([*command, *flags], **pipes, text=True, env=environment)
 
 
-def finish(process):
-    out, err = process.communicate(timeout=120)
+def finish(process, told=""):
+    out, err = process.communicate(told, timeout=120)
     return process.returncode, out, err
 
 
@@ -231,21 +231,42 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(few_digits, tmp_path,
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+WAITING = """
+import runpy, sys
+from {module} import {owner} as owner
+
+def wait(*arguments):
+    print("waiting", flush=True)
+    sys.stdin.readline()
+    owner.{name} = meant
+    return meant(*arguments)
+
+meant, owner.{name} = owner.{name}, wait
+runpy.run_module("jaxmlp.sweep", run_name="__main__")
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("moment", "signum", "code"), [("compiling", signal.SIGTERM, 143), ("training", signal.SIGINT, 130)]
+    ("module", "owner", "name", "signum", "code"),
+    [
+        ("jaxmlp.training", "members", "prepare", signal.SIGTERM, 143),  # before it compiles
+        ("jaxmlp.runs.run_writer", "RunWriter", "save", signal.SIGINT, 130),  # after the first epoch
+    ],
 )
-def test_asked_to_stop_it_saves_and_says_how_to_go_on(few_digits, tmp_path, whole, moment, signum, code):
+def test_asked_to_stop_it_saves_and_says_how_to_go_on(
+    few_digits, tmp_path, whole, module, owner, name, signum, code
+):
     run_dir = tmp_path / "run"
-    process = start(few_digits, run_dir)
-    awaited = run_dir / ("sweep.csv" if moment == "compiling" else "seed=0/best.npz")
-    while not awaited.exists():
+    process = start(few_digits, run_dir, "-c", WAITING.format(module=module, owner=owner, name=name))
+    while process.stdout.readline() != "waiting\n":
         assert process.poll() is None
-        time.sleep(0.01)
     process.send_signal(signum)
-    got, _, err = finish(process)
+    said = process.stderr.readline() + process.stderr.readline()
+    assert said == "\nstopping after this epoch; once more to leave at once\n"
+    got, _, err = finish(process, "go on\n")
     assert got == code
-    assert "stopping after this epoch" in err
     assert f"stopped; --run_dir={run_dir} goes on from the last epochs that were saved\n" in err
+    assert not list(run_dir.glob("seed=*/test.json"))
     assert finish(start(few_digits, run_dir))[0] == 0
     np.testing.assert_equal(result(run_dir), whole)
