@@ -17,14 +17,18 @@ import jax.numpy as jnp
 
 from jaxmlp.activations import Phi, as_pair, sigmoid
 from jaxmlp.batch import Passes
-from jaxmlp.checks import check_array, check_passes
+from jaxmlp.checks import check_array, check_passes, check_trace
 from jaxmlp.network import Params, Trace
 from jaxmlp.sharding import on_any_mesh
 
 
 @on_any_mesh("D")
 def input_gradient(params: Params, trace: Trace, e: jax.Array, phi: Phi = sigmoid) -> jax.Array:
-    """B1 to B3 of ONE example, with e, (C,), in place of x2 − y: the derivative of e · x2 by x0, (D,)."""
+    """B1 to B3 of ONE example, with e, (C,), in place of x2 − y: the derivative of e · x2 by x0, (D,).
+
+    Raises ValueError while tracing on a wrong shape or dtype.
+    """
+    check_trace(params, trace, e, name="e")
     x0, z1, x1, z2, x2 = trace
     phi1, phi2 = as_pair(phi)
     delta2 = e * phi2.prime(z2)  # B1
@@ -37,10 +41,23 @@ def input_gradient(params: Params, trace: Trace, e: jax.Array, phi: Phi = sigmoi
 def moved_inputs(passes: Passes, e: jax.Array, length: jax.Array | float) -> jax.Array:
     """x0 + r of each of n examples, (n, D), for e, (n, C), and ε = `length`, a scalar. Cost nDK.
 
-    Where δ0 is 0, so is r. Raises ValueError while tracing on a wrong shape or dtype.
+    Where δ0 is 0, so is r, and the derivative of r. δ0 is squared in units of its own size, so its squares neither
+    underflow nor overflow. Raises ValueError while tracing on a wrong shape or dtype.
     """
     check_passes(passes)
     check_array("e", e, passes.y.shape, passes.y.dtype)
+    length = jnp.asarray(length, passes.y.dtype)
+    check_array("length", length, ())
     delta0 = jax.vmap(lambda t, e: input_gradient(passes.params, t, e, passes.phi))(passes.trace, e)
-    norm = jnp.linalg.norm(delta0, axis=1, keepdims=True)
-    return passes.trace.x0 + length * delta0 / jnp.where(norm > 0, norm, 1)  # R
+    largest = jnp.max(jnp.abs(delta0), axis=1, keepdims=True)
+    smallest_normal = jnp.finfo(largest.dtype).tiny  # type: ignore[no-untyped-call]
+    zero: jax.Array = largest < smallest_normal
+    power = _power_of_two(jnp.where(zero, 1, largest))
+    norm: jax.Array = power * jnp.linalg.norm(jnp.where(zero, 1, delta0 / power), axis=1, keepdims=True)
+    return passes.trace.x0 + length * jnp.where(zero, 0, delta0) / norm  # R
+
+
+def _power_of_two(size: jax.Array) -> jax.Array:
+    """The largest that is not above `size`; a constant to autodiff."""
+    _, exponent = jnp.frexp(jax.lax.stop_gradient(size))
+    return jnp.ldexp(jnp.ones_like(size), exponent - 1)

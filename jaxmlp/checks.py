@@ -58,13 +58,13 @@ def check_inputs(params: Any, x: Any, lead: Axes = ONE_EXAMPLE, name: str = "x0"
     return check_array(name, x, (*lead, D), dtype)[:-1]
 
 
-def check_trace(params: Any, trace: Any, y: Any, lead: Axes = ONE_EXAMPLE) -> None:
-    """A trace of these parameters, and its targets."""
+def check_trace(params: Any, trace: Any, y: Any, lead: Axes = ONE_EXAMPLE, name: str = "y (one-hot)") -> None:
+    """A trace of these parameters, and its targets (called `name`)."""
     D, K, C, dtype = check_params(params)
     lengths = {"x0": D, "z1": K, "x1": K, "z2": C, "x2": C}
-    for name, length in lengths.items():
-        lead = check_array(f"trace.{name}", getattr(trace, name, None), (*lead, length), dtype)[:-1]
-    check_array("y (one-hot)", y, (*lead, C), dtype)
+    for part, length in lengths.items():
+        lead = check_array(f"trace.{part}", getattr(trace, part, None), (*lead, length), dtype)[:-1]
+    check_array(name, y, (*lead, C), dtype)
 
 
 def check_targets(x2: Any, y: Any, lead: Axes = ONE_EXAMPLE) -> None:

@@ -77,6 +77,47 @@ def test_float32_stays_float32():
     np.testing.assert_allclose(lengths, 0.5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e-30), ("float32", 1e30), ("float64", 1e-250)])
+def test_its_length_is_right_whatever_the_size_of_e(dtype, size):
+    """Whose square is 0, or infinite."""
+    passes = passes_of(activations.tanh, dtype)
+    moved = adversarial.moved_inputs(passes, size * errors(dtype), LENGTH)
+    np.testing.assert_allclose(jnp.linalg.norm(moved - passes.trace.x0, axis=1), LENGTH, rtol=1e-5)
+
+
+def test_its_derivative_is_that_of_autodiff_and_0_where_nothing_moves():
+    passes, weights = passes_of(activations.tanh), jnp.arange(n * D).reshape(n, D) / D
+
+    def plain(e):
+        delta0 = by_autodiff(passes, e)
+        return jnp.sum(weights * LENGTH * delta0 / jnp.linalg.norm(delta0, axis=1, keepdims=True))
+
+    def ours(e):
+        return jnp.sum(weights * adversarial.moved_inputs(passes, e, LENGTH))
+
+    assert_close(jax.grad(ours)(errors()), jax.grad(plain)(errors()), 1e-11)
+    np.testing.assert_array_equal(jax.grad(ours)(0 * errors()), 0 * errors())
+
+
+@pytest.mark.parametrize("wrong", [jnp.ones(D), jnp.ones((n, 1)), jnp.ones(1)])
+def test_a_length_that_is_no_scalar_is_named(wrong):
+    with pytest.raises(ValueError, match=r"^length: expected .* array of shape \(\), got "):
+        adversarial.moved_inputs(passes_of(activations.sigmoid), errors(), wrong)
+
+
+@pytest.mark.parametrize("wrong", [jnp.ones(()), jnp.ones(1), jnp.ones(C + 1), errors()])
+def test_a_wrong_e_of_one_example_is_named(wrong):
+    passes = passes_of(activations.sigmoid)
+    with pytest.raises(ValueError, match=rf"^e: expected float64 array of shape \({C},\), got "):
+        adversarial.input_gradient(passes.params, passes[0].trace, wrong)
+
+
+def test_a_trace_of_a_batch_is_none_of_one_example():
+    passes = passes_of(activations.sigmoid)
+    with pytest.raises(ValueError, match=r"^trace\.x0: expected "):
+        adversarial.input_gradient(passes.params, passes.trace, errors())
+
+
 @pytest.mark.parametrize("wrong", [errors()[:, 1:], errors()[1:], errors("float32"), 1.0])
 def test_a_wrong_e_is_named(wrong):
     with pytest.raises(ValueError, match=rf"^e: expected float64 array of shape \({n}, {C}\), got "):

@@ -227,7 +227,15 @@ def test_a_metrics_file_that_is_damaged_does_no_harm(small_recipe, tmp_path):
     assert training.trained("small", range(1), tmp_path) == [result]
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("copy", ["seed=0.bak", "seed=-1"])
+def test_a_copy_of_a_run_beside_it_is_none(small_recipe, tmp_path, copy):
+    small_recipe("--epochs=1")
+    (result,) = training.trained("small", range(1), tmp_path)
+    shutil.copytree(result.run_dir, result.run_dir.parent / copy)
+    assert training.trained("small", range(1), tmp_path) == [result]
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_training_too(tmp_path, signum, code):
     """Sent to this process alone, while the network of the row trains; the same command goes on."""
     command = [sys.executable, "-m", "tools.records", f"--runs={tmp_path}", "nielsen100"]

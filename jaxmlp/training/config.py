@@ -142,7 +142,7 @@ class Config(View):
                 "and noise_multiplier",
                 self.batches_per_block,
             )
-        for name in ("clip_norm", "log_noise_scale"):  # which look at the gradient of an example alone
+        for name in ("noise_multiplier", "clip_norm", "log_noise_scale"):  # they look at one example's gradient
             if self.virtual_adversarial and getattr(self, name):
                 raise ConfigError(name, f"{getattr(Config, name)} with virtual_adversarial", getattr(self, name))
         if self.directions and self.edges:

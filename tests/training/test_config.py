@@ -89,6 +89,7 @@ def test_only_plain_sgd_goes_in_blocks(option):
     ("option", "message"),
     [
         ({"clip_norm": 1.0}, "clip_norm: expected 0.0 with virtual_adversarial, got 1.0"),
+        ({"noise_multiplier": 1.0}, "noise_multiplier: expected 0.0 with virtual_adversarial, got 1.0"),
         ({"log_noise_scale": True}, "log_noise_scale: expected False with virtual_adversarial, got True"),
     ],
 )

@@ -46,7 +46,8 @@ def trained(recipe: str, seeds: range, runs: Path) -> list[Result]:
     """
     folder = runs / recipe
     run_dirs = [folder / f"seed={seed}" for seed in seeds]
-    done = {int(test.parent.name.removeprefix("seed=")) for test in folder.glob(f"seed=*/{run_directory.TEST}")}
+    tested = (test.parent.name.removeprefix("seed=") for test in folder.glob(f"seed=*/{run_directory.TEST}"))
+    done = {int(seed) for seed in tested if seed.isdecimal()}  # a copy of one, say, is none
     asked = ",".join(map(str, sorted(done.union(seeds))))
     _run("sweep", f"--flagfile={RECIPES / recipe}.flags", f"--seed={asked}", f"--run_dir={folder}")
     results = [_result(run_dir) for run_dir in run_dirs]
@@ -65,12 +66,15 @@ def _flags(file: str | Path) -> dict[str, Any]:
 def _run(command: str, *flags: str) -> None:
     """The command of jaxmlp to its end. Exits with its code if it fails.
 
-    SIGTERM and Ctrl-C are passed on to it: it saves, and ends. It has a process group of its own, for the terminal
-    would send it Ctrl-C too, and the second ends it at once.
+    SIGTERM and Ctrl-C are passed on to it: it saves, and ends; so is the hang-up of a terminal: it ends at once.
+    It has a process group of its own, for the terminal would send it Ctrl-C too, and the second ends it at once.
     """
     arguments = [sys.executable, "-m", f"jaxmlp.{command}", *flags]
     with subprocess.Popen(arguments, stdout=sys.stderr, process_group=0) as process:
-        before = {signum: signal.signal(signum, lambda got, _: process.send_signal(got)) for signum in SIGNALS}
+        before = {
+            signum: signal.signal(signum, lambda got, _: process.send_signal(got))
+            for signum in (*SIGNALS, signal.SIGHUP)
+        }
         code = process.wait()
     for signum, handler in before.items():
         signal.signal(signum, handler)
