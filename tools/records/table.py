@@ -38,6 +38,12 @@ MNIST = [
     Row("lecun300_distorted", "3.6 (LeCun 1998)", "784-300-10", "affine"),
     Row("simard800_plain", "1.6 (Simard 2003, cross-entropy)", "784-800-10", "mixup, pixels left out"),
     Row("invariant2048", "1.4 (Gaussian SVM)", "784-2048-10", "mixup, pixels left out"),
+    Row(
+        "invariant2048_adversarial",
+        "1.4 (Gaussian SVM)",
+        "784-2048-10",
+        "mixup, pixels left out, virtual adversarial",
+    ),
     Row("simard800_affine", "1.1 (Simard 2003, cross-entropy)", "784-800-10", "affine"),
     Row("simard800_quick", "0.9 (Simard 2003)", "784-800-10", "elastic"),
     Row("simard800", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic"),
