@@ -238,7 +238,9 @@ def test_a_copy_of_a_run_beside_it_is_none(small_recipe, tmp_path, copy):
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_training_too(tmp_path, signum, code):
     """Sent to this process alone, while the network of the row trains; the same command goes on."""
-    command = [sys.executable, "-m", "tools.records", f"--runs={tmp_path}", "nielsen100"]
+    heeding = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # which nohup, say, ignores
+    program = f"{heeding}; import runpy; runpy.run_module('tools.records', run_name='__main__')"
+    command = [sys.executable, "-c", program, f"--runs={tmp_path}", "nielsen100"]
     run_dir = tmp_path / "nielsen100" / "seed=0"
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         while not (run_dir / "config.json").exists():

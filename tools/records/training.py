@@ -71,9 +71,10 @@ def _run(command: str, *flags: str) -> None:
     """
     arguments = [sys.executable, "-m", f"jaxmlp.{command}", *flags]
     with subprocess.Popen(arguments, stdout=sys.stderr, process_group=0) as process:
+        hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # under nohup, say
         before = {
             signum: signal.signal(signum, lambda got, _: process.send_signal(got))
-            for signum in (*SIGNALS, signal.SIGHUP)
+            for signum in (*SIGNALS, *hang_up)
         }
         code = process.wait()
     for signum, handler in before.items():
