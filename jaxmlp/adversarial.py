@@ -41,23 +41,29 @@ def input_gradient(params: Params, trace: Trace, e: jax.Array, phi: Phi = sigmoi
 def moved_inputs(passes: Passes, e: jax.Array, length: jax.Array | float) -> jax.Array:
     """x0 + r of each of n examples, (n, D), for e, (n, C), and ε = `length`, a scalar. Cost nDK.
 
-    Where δ0 is 0, so is r, and the derivative of r. δ0 is squared in units of its own size, so its squares neither
-    underflow nor overflow. Raises ValueError while tracing on a wrong shape or dtype.
+    Where δ0 is 0, so is r, and the derivative of r. Raises ValueError while tracing on a wrong shape or dtype.
     """
     check_passes(passes)
     check_array("e", e, passes.y.shape, passes.y.dtype)
     length = jnp.asarray(length, passes.y.dtype)
     check_array("length", length, ())
     delta0 = jax.vmap(lambda t, e: input_gradient(passes.params, t, e, passes.phi))(passes.trace, e)
-    largest = jnp.max(jnp.abs(delta0), axis=1, keepdims=True)
-    smallest_normal = jnp.finfo(largest.dtype).tiny  # type: ignore[no-untyped-call]
-    zero: jax.Array = largest < smallest_normal
-    power = _power_of_two(jnp.where(zero, 1, largest))
-    norm: jax.Array = power * jnp.linalg.norm(jnp.where(zero, 1, delta0 / power), axis=1, keepdims=True)
-    return passes.trace.x0 + length * jnp.where(zero, 0, delta0) / norm  # R
+    norm = _norms(delta0)
+    zero = norm == 0
+    r = jnp.where(zero, 0, length * delta0 / jnp.where(zero, 1, norm))  # R
+    return passes.trace.x0 + r
 
 
-def _power_of_two(size: jax.Array) -> jax.Array:
-    """The largest that is not above `size`; a constant to autodiff."""
-    _, exponent = jnp.frexp(jax.lax.stop_gradient(size))
-    return jnp.ldexp(jnp.ones_like(size), exponent - 1)
+def _norms(rows: jax.Array) -> jax.Array:
+    """‖·‖ of each of n rows, (n, 1), with derivative 0 where it is 0.
+
+    A row is squared in units of a power of two near its size: no square underflows or overflows, and to divide by
+    it rounds nothing.
+    """
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(rows), axis=1, keepdims=True))
+    smallest_normal = jnp.finfo(size.dtype).tiny  # type: ignore[no-untyped-call]
+    zero = size < smallest_normal
+    _, exponent = jnp.frexp(jnp.where(zero, 1, size))
+    power = jnp.ldexp(jnp.ones_like(size), exponent - 1)
+    norms = power * jnp.linalg.norm(jnp.where(zero, 1, rows / power), axis=1, keepdims=True)
+    return jnp.where(zero, 0, norms)

@@ -251,7 +251,7 @@ runpy.run_module("jaxmlp.sweep", run_name="__main__")
     ("module", "owner", "name", "signum", "code"),
     [
         ("jaxmlp.training", "members", "prepare", signal.SIGTERM, 143),  # before it compiles
-        ("jaxmlp.runs.run_writer", "RunWriter", "save", signal.SIGINT, 130),  # after the first epoch
+        ("jaxmlp.runs.run_writer", "RunWriter", "save", signal.SIGINT, 130),  # once the first epoch is trained
     ],
 )
 def test_asked_to_stop_it_saves_and_says_how_to_go_on(
