@@ -228,6 +228,11 @@ def test_a_set_of_other_images_and_classes_from_training_to_evaluation(call, tmp
         == "error: --edges: expected False for images without an even height and width, got True, for 5x9\n"
     )
     assert not (tmp_path / "run").exists()
+    done = call("train", *options, "--shift=1", "--learned_grid", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    unlinked = "whose pixels do not go together"
+    assert done.stderr == f"error: --learned_grid: expected False for images {unlinked}, got True\n"
+    assert not (tmp_path / "run").exists()
     done = call("train", *options, "--deskew", "--elastic=5", "--rotation=5", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert (

@@ -40,6 +40,7 @@ class Dataset(NamedTuple):
     classes: int
     sha256: dict[str, str]
     shuffled: bool = False  # whether train and validation were split at random
+    grid: tuple[int, ...] | None = None  # (H W,), by rows: the pixel in each cell of a grid learned from `train`
 
     def map_images(self, f: MapImages, of_training: MapImages | None = None) -> "Dataset":
         """The data set with `f` of the images (n, height, width) of each split in their place.

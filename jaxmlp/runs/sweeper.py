@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.runs.sweep_directory import DONE, Result
 from jaxmlp.training import devices, loop, members
-from jaxmlp.training.augmentation import prepared
+from jaxmlp.training.augmentation import grid_of, prepared
 from jaxmlp.training.config import Config, ConfigError
 from jaxmlp.training.loop import Diverged
 from jaxmlp.training.members import Member, Step
@@ -84,7 +85,7 @@ class _Sweep:
         self.results: dict[str, Result] = {}  # of those that have ended
         self.failed: dict[str, str] = {}  # why a member cannot be trained
         self.environment = environment.describe(devices.first_device())  # where each is whole, as in `train`
-        self._last: tuple[tuple[bool, View, bool], Dataset] | None = None
+        self._last: tuple[tuple[bool, View, bool, bool], Dataset] | None = None
 
     @property
     def left(self) -> dict[str, Config]:
@@ -249,7 +250,7 @@ class _Sweep:
 
     def _prepared(self, config: Config, bar: "tqdm[object]") -> Dataset:
         """The data as the view of the config has them; those of the last group, if they are the same."""
-        wanted = config.train_on_all, config.view, config.distorts
+        wanted = config.train_on_all, config.view, config.distorts, config.learned_grid
         if self._last is None or self._last[0] != wanted:
             lines.write(bar, lines.data(self._dataset(config), config, config.train_on_all))
             self._last = wanted, prepared(self._dataset(config), config)
@@ -272,12 +273,18 @@ class _Sweep:
         return f"\n{table}\n\n{sweep_lines.best(told.members, results, told.data_dir)}"
 
 
-def _possible(told: Told, loaded: Mapping[bool, Dataset]) -> Told:
-    """Without the members that these data do not allow. Raises ConfigError, the first of why, if none is left."""
+def _possible(told: Told, loaded: dict[bool, Dataset]) -> Told:
+    """Without the members that these data do not allow. Raises ConfigError, the first of why, if none is left.
+
+    A grid that members learn is then in `loaded`.
+    """
     wrong: dict[str, ConfigError] = {}
+    why_no_grid = cache(partial(_learn_grid, loaded))
     for name, config in told.members.items():
         try:
             config.check_data(loaded[config.train_on_all].train.images.shape)
+            if config.learned_grid and (no_grid := why_no_grid(config.train_on_all)):
+                raise no_grid
         except ConfigError as error:
             wrong[name] = error
     if len(wrong) == len(told.members):
@@ -288,6 +295,15 @@ def _possible(told: Told, loaded: Mapping[bool, Dataset]) -> Told:
         asked={name: values for name, values in told.asked.items() if name not in wrong},
         left_out={**told.left_out, **left_out},
     )
+
+
+def _learn_grid(loaded: dict[bool, Dataset], all_images: bool) -> ConfigError | None:
+    """Give these data the grid that they show, or else tell why they show none."""
+    try:
+        loaded[all_images] = loaded[all_images]._replace(grid=grid_of(loaded[all_images]))
+    except ConfigError as error:
+        return error
+    return None
 
 
 def _privacy(told: Told, loaded: Mapping[bool, Dataset]) -> list[str]:

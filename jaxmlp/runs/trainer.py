@@ -12,6 +12,7 @@ from jaxmlp.runs import environment, lines, machines, run_writer
 from jaxmlp.runs.run_writer import RunWriter, Saved
 from jaxmlp.runs.stopping import StopRequest
 from jaxmlp.training import devices, loop
+from jaxmlp.training.augmentation import grid_of
 from jaxmlp.training.config import Config
 from jaxmlp.training.loop import Metrics, Program
 from jaxmlp.training.privacy.account import epsilon_text
@@ -38,6 +39,8 @@ def train(
     digests = {f"{name} of SHA-256": digest for name, digest in dataset.sha256.items()}
     machines.check_same({"number of devices": jax.local_device_count(), **digests})
     config.check_data(dataset.train.images.shape)
+    if config.learned_grid:
+        dataset = dataset._replace(grid=grid_of(dataset))
     mesh = devices.mesh_of(device_count, config)
     header = _header(config, dataset, mesh)
     run_dir = run_dir or run_writer.fresh(recipe)

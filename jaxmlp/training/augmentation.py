@@ -9,9 +9,10 @@ from jax.sharding import Mesh
 
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.distortions import Distortion, distort
+from jaxmlp.inputs.grid import Grid, laid
 from jaxmlp.inputs.mixup import mix
 from jaxmlp.training import devices
-from jaxmlp.training.config import Config
+from jaxmlp.training.config import Config, ConfigError
 
 
 def augmented(
@@ -44,9 +45,26 @@ def augmented(
     return x, y
 
 
+def grid_of(dataset: Dataset) -> Grid:
+    """The grid that the training images show, learned unless it is known. Raises ConfigError if they show none."""
+    from jaxmlp.inputs import neighbours  # its parts of SciPy take 0.3 s to import
+
+    try:
+        return dataset.grid or neighbours.learned(dataset.train.images)
+    except neighbours.NoGrid as error:
+        raise ConfigError("learned_grid", f"False for images {error}", True) from error
+
+
 def prepared(dataset: Dataset, config: Config) -> Dataset:
-    """The data as the view has it, and the training images no further than a step may distort them."""
-    return dataset.map_images(config.prepare, of_training=partial(config.prepare, distorted=config.distorts))
+    """The data as the view has it, and the training images no further than a step may distort them.
+
+    If the config learns a grid, they lie on it; else there is none. Raises ConfigError if they show none.
+    """
+    shown = dataset.map_images(config.prepare, of_training=partial(config.prepare, distorted=config.distorts))
+    if not config.learned_grid:
+        return shown._replace(grid=None)
+    grid = grid_of(dataset)
+    return shown._replace(train=shown.train._replace(images=laid(shown.train.images, grid)), grid=grid)
 
 
 def distortion_of(config: Config) -> Distortion | None:

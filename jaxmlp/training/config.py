@@ -1,9 +1,10 @@
 """What a training run is told: one frozen record, each field checked, each field a command-line flag."""
 
 from dataclasses import dataclass, fields
-from math import isfinite
+from math import isfinite, prod
 
 from jaxmlp.activations import ACTIVATIONS, Phi, named
+from jaxmlp.inputs.grid import MOST_PIXELS
 from jaxmlp.inputs.view import View
 from jaxmlp.options import amount, at_most, choice, fraction, integer, option, plain, positive, switch
 
@@ -90,6 +91,9 @@ class Config(View):
         "the part of the distortions' strength that is left in the last epoch, to which it falls linearly",
         default=1.0,
     )
+    learned_grid: bool = switch(
+        "distort each image on a grid learned from the training images, whose pixels may come in any order"
+    )
     mixup: float = option(
         0.0,
         "train on mixtures of two examples, in parts drawn from Beta(mixup, mixup); 0 mixes none",
@@ -153,6 +157,11 @@ class Config(View):
             raise ConfigError("mixup", "a batch_size of 2 or more with it", "batch_size 1")
         if self.distortion_end != 1 and not self.distorts:
             raise ConfigError("distortion_end", "1 without a distortion", self.distortion_end)
+        if self.learned_grid and not self.distorts:
+            raise ConfigError("learned_grid", "False without a distortion", True)
+        for f in fields(View):  # which know their pixels' neighbours
+            if self.learned_grid and getattr(self, f.name):
+                raise ConfigError("learned_grid", f"False with {f.name}", True)
         if self.nesterov and not self.momentum:
             raise ConfigError("nesterov", "a momentum > 0 with it", "momentum 0")
         self._check_privacy()
@@ -166,7 +175,7 @@ class Config(View):
             raise ConfigError("clip_norm", "a number > 0 with noise_multiplier", self.clip_norm)
         if not self.delta:
             raise ConfigError("delta", "a number > 0 and < 1 with noise_multiplier", self.delta)
-        for name in ("mixup", "log_noise_scale"):  # which look at more than one example
+        for name in ("mixup", "learned_grid", "log_noise_scale"):  # which look at more than one example
             if getattr(self, name):
                 raise ConfigError(name, f"{getattr(Config, name)} with noise_multiplier", getattr(self, name))
 
@@ -177,6 +186,9 @@ class Config(View):
             raise ConfigError("batch_size", f"at most the {examples} training examples", self.batch_size)
         if self.delta >= 1 / examples:  # which a mechanism meets that publishes one of the examples
             raise ConfigError("delta", f"less than 1 in {examples}, the training examples", self.delta)
+        if self.learned_grid and prod(size) > MOST_PIXELS:
+            got = f"True, for {'x'.join(map(str, size))}"
+            raise ConfigError("learned_grid", f"False for images of more than {MOST_PIXELS:,} pixels", got)
         if misfit := self.misfit(tuple(size)):
             name, needs = misfit
             raise ConfigError(name, f"False for images without {needs}", f"True, for {'x'.join(map(str, size))}")

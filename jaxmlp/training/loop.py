@@ -96,7 +96,9 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh | None = None, secret: 
 
     first = init()
     tuning = Tuning(mesh, blocked.batches_per_block(config, mesh.devices.flat[0].platform))
-    compiled = train_epoch.lower(first, epoch_input(0), config=config, tuning=tuning, size=tuple(size)).compile()
+    compiled = train_epoch.lower(
+        first, epoch_input(0), config=config, tuning=tuning, size=tuple(size), grid=dataset.grid
+    ).compile()
     validate, test = (_scorer(split, config, mesh) for split in (dataset.validation, dataset.test))
     validate(first.params)  # compiles it, and the test's too where the sizes are equal
     compile_seconds = time.perf_counter() - started

@@ -23,6 +23,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxmlp.data.datasets import Dataset, Split
+from jaxmlp.inputs.grid import Grid
 from jaxmlp.network import Params
 from jaxmlp.training import blocked, devices, loop
 from jaxmlp.training.config import Config
@@ -127,7 +128,7 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int, secret: by
     started = time.perf_counter()
     train_data = loop.placed(dataset.train, mesh)
     state = place([first(config)] * slots)
-    epoch = epoch_of_each(config, tuning, tuple(size), mesh)
+    epoch = epoch_of_each(config, tuning, tuple(size), mesh, dataset.grid)
     program = epoch.lower(state, epoch_input([(config, 0)] * slots), *train_data).compile()
     validate, score_on_test = scorer(dataset.validation), scorer(dataset.test)
     validate(state)  # compiles it, and the test's too where the sizes are equal
@@ -160,13 +161,15 @@ def prepare(config: Config, dataset: Dataset, mesh: Mesh, count: int, secret: by
     )
 
 
-def epoch_of_each(config: Config, tuning: Tuning, size: tuple[int, int], mesh: Mesh) -> Any:
+def epoch_of_each(
+    config: Config, tuning: Tuning, size: tuple[int, int], mesh: Mesh, grid: Grid | None = None
+) -> Any:
     """The program, jitted: of each slot its State and what loop.of_epoch gives, and the data, to (State, Seen)."""
 
     def epoch_of_one(member: Any, images: jax.Array, labels: jax.Array) -> tuple[State, Seen]:
         state, of_epoch = member
         inputs = EpochInput(images, labels, *of_epoch)
-        result: tuple[State, Seen] = train_epoch(state, inputs, config=config, tuning=tuning, size=size)
+        result: tuple[State, Seen] = train_epoch(state, inputs, config, tuning, size, grid)
         return result
 
     @partial(jax.jit, donate_argnums=0)

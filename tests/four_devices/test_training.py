@@ -33,6 +33,7 @@ OPTIONS = {
         "log_noise_scale": True,
         "batch_size": 12,  # which four devices divide
     },
+    "learned grid": {"shift": 2.0, "momentum": 0.9, "learned_grid": True},
     "virtual adversarial": {"virtual_adversarial": 0.5, "mixup": 0.1},
     "blocks": {"batches_per_block": 4, "momentum": 0.9, "clip_norm": 0.1},
     "private": {"noise_multiplier": 1.0, "clip_norm": 0.1, "delta": 1e-3},
@@ -41,10 +42,10 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def dataset(few_digits):
-    """203 of its training digits: a last batch of 3."""
+    """203 of its training digits: a last batch of 3; and a grid as if it had been learned."""
     whole = datasets.load(few_digits, False)
     few = type(whole.train)(whole.train.images[:203], whole.train.labels[:203])
-    return whole._replace(train=few)
+    return whole._replace(train=few, grid=tuple(np.random.default_rng(0).permutation(784).tolist()))
 
 
 def trained(config, dataset, count):
@@ -59,7 +60,9 @@ def test_four_devices_train_the_same_network(option, dataset):
     one, on_one, errors = trained(config, dataset, 1)
     four, on_four, errors_of_four = trained(config, dataset, 4)
     tolerance = 3e-12 if config.optimizer == "adam" else 1e-12
-    if config.elastic:  # fields are float32, and a product of 3 of them need not round as that of 12
+    if (
+        config.elastic or config.shift
+    ):  # fields are float32, and a product of 3 of them need not round as that of 12
         tolerance = 1e-7
     for a, b in zip(jax.tree.leaves(four), jax.tree.leaves(one), strict=True):
         assert a.dtype == b.dtype
@@ -82,7 +85,8 @@ def compiled_epoch(config, dataset):
     arrays = images.reshape(203, D), labels, rows, rates, key, np.float32(1)
     inputs = EpochInput(*devices.place(arrays, mesh))
     tuning = Tuning(mesh, blocked.batches_per_block(config, "cpu"))
-    return train_epoch.lower(state, inputs, config=config, tuning=tuning, size=(28, 28)).compile()
+    grid = dataset.grid if config.learned_grid else None
+    return train_epoch.lower(state, inputs, config=config, tuning=tuning, size=(28, 28), grid=grid).compile()
 
 
 SUMS = [("all-reduce", (C, B)), ("all-reduce", (LAST, C))]
@@ -110,6 +114,12 @@ def test_each_device_distorts_its_share_of_the_images(dataset):
     fields = set(re.findall(r"f32\[(\d+),28,28\]", compiled.as_text()))
     assert fields == {"3"}
     assert {shape for kind, shape in collectives(compiled) if kind == "all-gather"} == {(12, 28, 28)}
+
+
+def test_W1_is_laid_on_a_grid_where_it_lies(dataset):
+    distorted = replace(PLAIN, batch_size=12, shift=1.0, momentum=0.9)
+    sent = collectives(compiled_epoch(distorted, dataset))
+    assert collectives(compiled_epoch(replace(distorted, learned_grid=True), dataset)) == sent
 
 
 def test_the_units_are_divided(dataset):

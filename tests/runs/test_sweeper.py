@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jaxmlp.inputs import neighbours
 from jaxmlp.runs import checkpoint, run_directory, run_writer, sweep_directory, sweeper, trainer
 from jaxmlp.runs.files import FileError
 from jaxmlp.runs.run_directory import RunError, RunWarning
@@ -245,6 +246,46 @@ def test_what_the_data_do_not_allow_is_left_out(few_digits, tmp_path, capsys):
     with pytest.raises(ConfigError, match=r"^batch_size: expected at most"):
         sweep(tmp_path / "none", few_digits, sizes)
     assert not (tmp_path / "none").exists()
+
+
+def test_images_without_a_grid_leave_out_what_learns_one_and_are_looked_at_once(
+    few_digits, tmp_path, capsys, monkeypatch
+):
+    looked = []
+
+    def learned(images):
+        looked.append(len(images))
+        raise neighbours.NoGrid("that are drawn by chance")
+
+    monkeypatch.setattr(neighbours, "learned", learned)
+    distorted = {
+        f"seed={seed}": replace(BASE, epochs=1, shift=1.0, learned_grid=True, seed=seed) for seed in (0, 1)
+    }
+    with pytest.raises(
+        ConfigError, match=r"^learned_grid: expected False for images that are drawn by chance, got True"
+    ):
+        sweep(tmp_path / "none", few_digits, distorted, ("seed",))
+    assert not (tmp_path / "none").exists()
+    assert looked == [500]
+    plain = {"seed=2": replace(BASE, epochs=1, seed=2)}
+    sweep(tmp_path / "run", few_digits, {**distorted, **plain}, ("seed",))
+    assert "2 of 3 combinations cannot be, and are left out: learned_grid: " in capsys.readouterr().out
+    assert [row["seed"] for row in table(tmp_path / "run")] == ["2"]
+
+
+def test_each_has_its_images_on_a_learned_grid_or_not(few_digits, tmp_path, monkeypatch):
+    asked = {
+        f"learned_grid={value}": replace(BASE, epochs=1, shift=1.0, learned_grid=value) for value in (False, True)
+    }
+    grids, real = [], sweeper.members.prepare
+
+    def prepare(config, dataset, *more):
+        grids.append(dataset.grid)
+        return real(config, dataset, *more)
+
+    monkeypatch.setattr(sweeper.members, "prepare", prepare)
+    sweep(tmp_path / "run", few_digits, asked, ("learned_grid",))
+    assert [grid is None for grid in grids] == [True, False]
 
 
 def test_the_epochs_asked_for_and_those_done_have_a_column_each_and_none_at_all_is_no_network(few_digits, tmp_path):

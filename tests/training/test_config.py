@@ -108,6 +108,7 @@ PRIVATE = {"noise_multiplier": 1.0, "clip_norm": 1.0, "delta": 1e-5}
         ({"clip_norm": 0.0}, "clip_norm: expected a number > 0 with noise_multiplier, got 0.0"),
         ({"delta": 0.0}, "delta: expected a number > 0 and < 1 with noise_multiplier, got 0.0"),
         ({"mixup": 0.2}, "mixup: expected 0.0 with noise_multiplier, got 0.2"),
+        ({"learned_grid": True, "shift": 1.0}, "learned_grid: expected False with noise_multiplier, got True"),
         ({"log_noise_scale": True}, "log_noise_scale: expected False with noise_multiplier, got True"),
     ],
 )
@@ -139,6 +140,21 @@ def test_edges_do_not_go_with_directions():
         Config(directions=True, edges=True)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "learned_grid: expected False without a distortion, got True"),
+        ({"shift": 1.0, "deskew": True}, "learned_grid: expected False with deskew, got True"),
+        ({"shift": 1.0, "edges": True}, "learned_grid: expected False with edges, got True"),
+        ({"elastic": 9.0, "directions": True}, "learned_grid: expected False with directions, got True"),
+    ],
+)
+def test_what_does_not_go_with_a_learned_grid(options, message):
+    with pytest.raises(ConfigError) as caught:
+        Config(learned_grid=True, **options)
+    assert str(caught.value) == message
+
+
 def test_its_view_is_what_the_network_is_shown():
     assert Config().view == View()
     assert Config(hidden=5, deskew=True).view == View(deskew=True)
@@ -158,6 +174,11 @@ def test_its_view_is_what_the_network_is_shown():
             {"edges": True},
             (500, 5, 9),
             "edges: expected False for images without an even height and width, got True, for 5x9",
+        ),
+        (
+            {"learned_grid": True, "shift": 1.0},
+            (500, 40, 41),
+            "learned_grid: expected False for images of more than 1,600 pixels, got True, for 40x41",
         ),
     ],
 )

@@ -44,11 +44,11 @@ def start(config, dtype="float64"):
     return State(params, optimizer_of(config).init(params))
 
 
-def trained(config, images, labels, tuning=PLAIN, state=None, key=KEY, strength=FULL):
+def trained(config, images, labels, tuning=PLAIN, state=None, key=KEY, strength=FULL, grid=None):
     """What train_epoch makes of these examples, met in their `order`."""
     n = len(images)
     inputs = EpochInput(images, labels, order(n), rates_of(config, n), key, strength)
-    return train_epoch(state or start(config), inputs, config, tuning)
+    return train_epoch(state or start(config), inputs, config, tuning, grid=grid)
 
 
 autodiff = jax.jit(jax.value_and_grad(batch.loss), static_argnames="phi")
@@ -152,6 +152,18 @@ def test_what_a_step_makes_of_its_images_is_what_is_learned(options):
     state, seen = trained(config, images, labels, strength=strength)
     rounding = 1e-6 if "elastic" in options else 1e-11  # displacements are float32
     assert_close((state, seen.loss), by_hand(config, seen_batches), rounding)
+
+
+@pytest.mark.parametrize("options", [{"momentum": 0.9}, {"optimizer": "adam"}])
+def test_images_on_a_learned_grid_are_distorted_there_and_learned_as_they_come(options):
+    config, (images, labels) = config_of(5, shift=1.0, learned_grid=True, **options), data(23, (2, 6))
+    grid = tuple(np.random.default_rng(2).permutation(12).tolist())
+    batches = batches_of(config, images, labels)
+    keys = jax.random.split(KEY, len(batches))
+    distorted = [augmented(key, x, y, FULL, config) for key, (x, y) in zip(keys, batches, strict=True)]
+    as_they_come = [(x[:, np.argsort(grid)], y) for x, y in distorted]
+    state, seen = trained(config, images, labels, grid=grid)
+    assert_close((state, seen.loss), by_hand(config, as_they_come), 1e-6)  # displacements are float32
 
 
 PRIVATE = {"clip_norm": 0.45, "noise_multiplier": 0.3, "delta": 1e-2}

@@ -179,6 +179,26 @@ def test_what_is_trained_on_is_made_after_its_distortion_and_what_is_scored_at_o
     np.testing.assert_array_equal(still.train.images, view.prepare(dataset.train.images))
 
 
+def test_a_learned_grid_is_for_the_images_that_are_distorted(dataset):
+    order = np.random.default_rng(0).permutation(784)
+    shuffled = dataset.map_images(lambda images: images.reshape(-1, 784)[:, order].reshape(-1, 28, 28))
+    config = Config(hidden=8, epochs=1, batch_size=50, shift=1.0, learned_grid=True)
+    got = prepared(shuffled, config)
+    want = shuffled.train.images.reshape(-1, 784)[:, got.grid].reshape(-1, 28, 28)
+    np.testing.assert_array_equal(got.train.images, want)
+    for ours, given in zip(got[1:3], shuffled[1:3], strict=True):
+        np.testing.assert_array_equal(ours.images, given.images)
+    known = shuffled._replace(grid=tuple(range(784)))
+    assert prepared(known, config).grid == known.grid
+    assert prepared(known, replace(config, learned_grid=False)).grid is None
+
+    program = loop.prepare(config, shuffled)
+    [(state, _)] = loop.fit(program)
+    x0 = View().x0(shuffled.test.images, state.params.W1.dtype)
+    x2 = jax.vmap(lambda x: network.forward(state.params, x, config.activation).x2)(x0)
+    assert int(program.test(state.params).errors) == np.sum(x2.argmax(axis=1) != shuffled.test.labels)
+
+
 def test_upright_digits_are_trained_on_validated_and_tested(dataset):
     upright = loop.prepare(Config(**{**vars(CONFIG), "deskew": True}), dataset)
     by_hand = loop.prepare(CONFIG, dataset.map_images(View(deskew=True).prepare))

@@ -126,6 +126,7 @@ def test_what_is_free_is_all_that_is_left_out_of_what_is_compiled():
             "epochs": 1,
         },
         {"batches_per_block": 4},
+        {"shift": 2.0, "learned_grid": True, "epochs": 1},
     ],
     ids=str,
 )
