@@ -54,6 +54,26 @@ def test_the_committee_is_the_one_of_the_table(cells, trained_run):
     assert set(table.MEMBERS.values()) == {range(6)}
 
 
+@pytest.mark.parametrize(("recipe", "runs"), [("quick", 2), ("committee", 24)])
+def test_below_a_table_is_when_and_on_what_its_runs_were_trained(recipe, runs, tmp_path):
+    ((row,),) = table.chosen([recipe]).values()
+    kinds = table.MEMBERS if recipe == "committee" else {recipe: range(2)}
+    run_dirs = [tmp_path / kind / f"seed={seed}" for kind, seeds in kinds.items() for seed in seeds]
+    assert len(run_dirs) == runs
+    for run_dir in run_dirs:
+        run_dir.mkdir(parents=True)
+        on = {"jax": "0.10.1", "devices": ["cpu", "cpu"], "CPU model": "An A"}
+        (run_dir / "config.json").write_text(json.dumps({"config": {}, "data": {}, "environment": on}))
+        (run_dir / "test.json").write_text("{}")
+        os.utime(run_dir / "test.json", (0, time.mktime((2026, 11, 28, 12, 0, 0, 0, 0, -1))))
+    assert table.footnote([row], 2, tmp_path) == "- Trained 2026-11-28: jax 0.10.1 on cpu, An A."
+    on |= {"devices": ["NVIDIA H100"], "CPU model": "A B"}
+    (run_dirs[-1] / "config.json").write_text(json.dumps({"config": {}, "data": {}, "environment": on}))
+    os.utime(run_dirs[-1] / "test.json", (0, time.mktime((2026, 12, 1, 12, 0, 0, 0, 0, -1))))
+    both = "jax 0.10.1 on NVIDIA H100, A B; jax 0.10.1 on cpu, An A"
+    assert table.footnote([row], 2, tmp_path) == f"- Trained 2026-11-28 to 2026-12-01: {both}."
+
+
 def test_without_names_it_is_all_tables():
     assert table.chosen([]) == table.TABLES
 

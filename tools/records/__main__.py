@@ -47,7 +47,7 @@ def _print(tables: dict[str, list[table.Row]], runs: Path) -> None:
         print(f"### {title}\n\n{table.HEAD}", flush=True)
         for row in rows:
             print(table.line(row, SEEDS.value, runs), flush=True)
-        print(flush=True)
+        print(f"\n{table.footnote(rows, SEEDS.value, runs)}\n", flush=True)
 
 
 if __name__ == "__main__":

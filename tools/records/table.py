@@ -2,11 +2,12 @@
 
 import statistics
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxmlp.inspection import evaluation
-from jaxmlp.runs import storage
+from jaxmlp.runs import run_directory, storage
 from tools.records import training
 
 HEAD = """\
@@ -44,6 +45,7 @@ MNIST = [
         "784-2048-10",
         "mixup, pixels left out, virtual adversarial",
     ),
+    Row("invariant800", "1.4 (Gaussian SVM)", "784-800-10", "elastic, on a learned grid"),
     Row("simard800_affine", "1.1 (Simard 2003, cross-entropy)", "784-800-10", "affine"),
     Row("simard800_quick", "0.9 (Simard 2003)", "784-800-10", "elastic"),
     Row("simard800", "0.9; cross-entropy 0.7 (Simard 2003)", "784-800-10", "elastic"),
@@ -105,6 +107,20 @@ def chosen(names: Sequence[str]) -> dict[str, list[Row]]:
 def recipes(rows: Sequence[Row]) -> list[str]:
     """The recipes that these rows take, those of the committee's members too."""
     return [recipe for row in rows for recipe in (MEMBERS if row is COMMITTEE else [row.recipe])]
+
+
+def footnote(rows: Sequence[Row], seeds: int, runs: Path) -> str:
+    """When and on what the runs of these rows, which are done, were trained: a line."""
+    days, machines = set(), set()
+    for row in rows:
+        for recipe, of_recipe in MEMBERS.items() if row is COMMITTEE else [(row.recipe, range(seeds))]:
+            for seed in of_recipe:
+                run_dir = runs / recipe / f"seed={seed}"
+                on = run_directory.read_config(run_dir)["environment"]
+                machines.add(f"jax {on['jax']} on {', '.join(dict.fromkeys(on['devices']))}, {on['CPU model']}")
+                days.add(date.fromtimestamp((run_dir / run_directory.TEST).stat().st_mtime).isoformat())
+    when = " to ".join(dict.fromkeys((min(days), max(days))))
+    return f"- Trained {when}: {'; '.join(sorted(machines))}."
 
 
 def line(row: Row, seeds: int, runs: Path) -> str:
