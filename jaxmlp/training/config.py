@@ -115,7 +115,7 @@ class Config(View):
     log_noise_scale: bool = switch("add the gradient noise scale to each epoch's record")
     seed: int = integer(
         0,
-        "decides the first weights, the order of the examples, distortions, mixtures and dropout; of a private run "
+        "decides the first weights, the order of the examples and all that a step does at random; of a private run "
         "the first weights alone",
         0,
         2**32 - 1,

@@ -63,7 +63,7 @@ class EpochInput(NamedTuple):
     labels: jax.Array  # (n,), uint8
     rows: Any  # (n,): the order in which the examples are met; of a private epoch (steps, padded), its batches
     learning_rates: Any  # one a step, ceil(n / batch_size) of them
-    key: jax.Array  # of distortions, mixtures and dropout
+    key: jax.Array  # of all that is random in the steps
     strength: Any  # of the distortions, a scalar
     private: Any = None  # a Private, if the config is private
 

@@ -235,7 +235,7 @@ def order(seed: int, epoch: int, n: int) -> np.ndarray:
 
 
 def noise_key(seed: int, epoch: int) -> jax.Array:
-    """The key, a scalar, of the epoch's distortions, mixtures and dropout."""
+    """The key, a scalar, of all that is random in the epoch's steps."""
     return _threefry(np.array([seed, epoch], np.uint32))
 
 

@@ -1,4 +1,5 @@
-"""Pictures beside the table of records: digits upright, distorted, as edges, as directions; and those still wrong.
+"""Pictures beside the table of records: digits upright, distorted, as edges, as directions, with their pixels in
+disorder and on the grid learned from such; and those still wrong.
 
     python -m tools.records.pictures runs/reproduce/simard800_{deskewed,edges,directions,directions_slanted}
 
@@ -17,10 +18,12 @@ from matplotlib.figure import Figure
 from jaxmlp import commands
 from jaxmlp.data import datasets
 from jaxmlp.data.datasets import Dataset
+from jaxmlp.inputs import neighbours
 from jaxmlp.inputs.deskewing import deskewed
 from jaxmlp.inputs.directions import direction_maps
 from jaxmlp.inputs.distortions import distort
 from jaxmlp.inputs.edges import edge_maps
+from jaxmlp.inputs.grid import laid
 from jaxmlp.inspection import scoring
 from jaxmlp.runs import run_directory, storage, sweep_directory
 from jaxmlp.training.augmentation import distortion_of
@@ -39,18 +42,27 @@ def main(*paths: str) -> None:
         commands.fail(f"expected run directories of a recipe with distortions, got {got}", commands.WRONG_FLAGS)
     dataset = datasets.load()
     images, labels = dataset.train
-    upright = deskewed(images[[np.flatnonzero(labels == digit)[0] for digit in range(10)]])
+    ten = [np.flatnonzero(labels == digit)[0] for digit in range(10)]
+    upright = deskewed(images[ten])
     digits = jnp.asarray(upright / 255)
     distorted = [distort(jax.random.key(i), digits, distortion) for i in range(5)]  # as in the first epoch
     _rows(digits, *distorted).savefig(PICTURES / "distortions.png", dpi=DPI)
     _rows(digits, edge_maps(digits)).savefig(PICTURES / "edges.png", dpi=DPI)
     _rows(digits, direction_maps(upright)).savefig(PICTURES / "directions.png", dpi=DPI)
+    _on_a_learned_grid(images, ten).savefig(PICTURES / "learned_grid.png", dpi=DPI)
     _mistakes(dataset, members).savefig(PICTURES / "remaining_errors.png", dpi=DPI)
 
 
 def _rows(*rows: jax.Array | npt.NDArray[np.uint8]) -> Figure:
     pictures = [np.asarray(image) for row in rows for image in row]
     return _grid(pictures, [""] * len(pictures), columns=len(rows[0]))
+
+
+def _on_a_learned_grid(images: npt.NDArray[np.uint8], which: list[int]) -> Figure:
+    """Some of the images with their pixels in disorder, and below laid on the grid that all of them show then."""
+    disorder = tuple(np.random.default_rng(0).permutation(images[0].size).tolist())
+    shuffled = laid(images, disorder)
+    return _rows(shuffled[which], laid(shuffled[which], neighbours.learned(shuffled)))
 
 
 def _mistakes(dataset: Dataset, members: list[Path]) -> Figure:
