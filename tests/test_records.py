@@ -62,16 +62,19 @@ def test_below_a_table_is_when_and_on_what_its_runs_were_trained(recipe, runs, t
     assert len(run_dirs) == runs
     for run_dir in run_dirs:
         run_dir.mkdir(parents=True)
-        on = {"jax": "0.10.1", "devices": ["cpu", "cpu"], "CPU model": "An A"}
+        on = {"jax": "0.10.1", "devices": ["cpu", "cpu"], "CPU model": "An A", "CPU count": 2}
         (run_dir / "config.json").write_text(json.dumps({"config": {}, "data": {}, "environment": on}))
         (run_dir / "test.json").write_text("{}")
         os.utime(run_dir / "test.json", (0, time.mktime((2026, 11, 28, 12, 0, 0, 0, 0, -1))))
-    assert table.footnote([row], 2, tmp_path) == "- Trained 2026-11-28: jax 0.10.1 on cpu, An A."
-    on |= {"devices": ["NVIDIA H100"], "CPU model": "A B"}
+    seeds = "- Errors of seeds 0, 1, 2, ... in this order."
+    assert (
+        table.footnote([row], 2, tmp_path) == f"{seeds} Trained 2026-11-28: jax 0.10.1 on cpu (An A, 2 processors)."
+    )
+    on = {"jax": "0.10.1", "devices": ["NVIDIA H100"]}  # of before the processor was recorded
     (run_dirs[-1] / "config.json").write_text(json.dumps({"config": {}, "data": {}, "environment": on}))
     os.utime(run_dirs[-1] / "test.json", (0, time.mktime((2026, 12, 1, 12, 0, 0, 0, 0, -1))))
-    both = "jax 0.10.1 on NVIDIA H100, A B; jax 0.10.1 on cpu, An A"
-    assert table.footnote([row], 2, tmp_path) == f"- Trained 2026-11-28 to 2026-12-01: {both}."
+    both = "jax 0.10.1 on NVIDIA H100; jax 0.10.1 on cpu (An A, 2 processors)"
+    assert table.footnote([row], 2, tmp_path) == f"{seeds} Trained 2026-11-28 to 2026-12-01: {both}."
 
 
 def test_without_names_it_is_all_tables():

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 
 from jaxmlp.data.datasets import Dataset
-from jaxmlp.inputs.view import View
 from jaxmlp.training.config import Config
 from jaxmlp.training.privacy.account import account_of, epsilon_text
 
@@ -17,15 +16,16 @@ def on_devices(mesh: Any) -> str:
     return f"jax {jax.__version__} on {used[0].platform}: {', '.join(d.device_kind for d in used)}{processes}"
 
 
-def data(dataset: Dataset, view: View, train_on_all: bool) -> str:
+def data(dataset: Dataset, config: Config) -> str:
     height, width = dataset.train.images.shape[1:]
     sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
     return (
         "data: {:,} training, {:,} validation and {:,} test images".format(*sizes)
         + f" of {height}x{width}"
         + (", split at random" if dataset.shuffled else "")
-        + "".join(f", seen {words}" for words in view.seen)
-        + (", the validation images trained on too" if train_on_all else "")
+        + "".join(f", seen {words}" for words in config.seen)
+        + (", distorted on the grid that they show" if config.learned_grid else "")
+        + (", the validation images trained on too" if config.train_on_all else "")
     )
 
 

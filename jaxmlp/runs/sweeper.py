@@ -252,7 +252,7 @@ class _Sweep:
         """The data as the view of the config has them; those of the last group, if they are the same."""
         wanted = config.train_on_all, config.view, config.distorts, config.learned_grid
         if self._last is None or self._last[0] != wanted:
-            lines.write(bar, lines.data(self._dataset(config), config, config.train_on_all))
+            lines.write(bar, lines.data(self._dataset(config), config))
             self._last = wanted, prepared(self._dataset(config), config)
         return self._last[1]
 

@@ -98,7 +98,7 @@ def _header(config: Config, dataset: Dataset, mesh: Mesh) -> str:
     return "\n".join(
         [
             lines.on_devices(mesh),
-            lines.data(dataset, config, config.train_on_all),
+            lines.data(dataset, config),
             f"network: {height * width}-{config.hidden}-{dataset.classes}, {config.phi}, seed {config.seed}",
             *([lines.privacy(config, len(dataset.train.labels))] if config.private else []),
         ]

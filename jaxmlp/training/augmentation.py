@@ -9,8 +9,8 @@ from jax.sharding import Mesh
 
 from jaxmlp.data.datasets import Dataset
 from jaxmlp.inputs.distortions import Distortion, distort
-from jaxmlp.inputs.grid import Grid, laid
 from jaxmlp.inputs.mixup import mix
+from jaxmlp.inputs.pixel_grid import Grid, laid
 from jaxmlp.training import devices
 from jaxmlp.training.config import Config, ConfigError
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from math import isfinite, prod
 
 from jaxmlp.activations import ACTIVATIONS, Phi, named
-from jaxmlp.inputs.grid import MOST_PIXELS
+from jaxmlp.inputs.pixel_grid import MOST_PIXELS
 from jaxmlp.inputs.view import View
 from jaxmlp.options import amount, at_most, choice, fraction, integer, option, plain, positive, switch
 

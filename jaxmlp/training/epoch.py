@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jaxmlp import adversarial, batch, network, statistics
 from jaxmlp.batch import Passes
 from jaxmlp.inputs import pixels
-from jaxmlp.inputs.grid import Grid
+from jaxmlp.inputs.pixel_grid import Grid
 from jaxmlp.network import Params
 from jaxmlp.statistics import NoiseScale
 from jaxmlp.training import blocked, devices

@@ -23,7 +23,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxmlp.data.datasets import Dataset, Split
-from jaxmlp.inputs.grid import Grid
+from jaxmlp.inputs.pixel_grid import Grid
 from jaxmlp.network import Params
 from jaxmlp.training import blocked, devices, loop
 from jaxmlp.training.config import Config

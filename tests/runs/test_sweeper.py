@@ -273,7 +273,7 @@ def test_images_without_a_grid_leave_out_what_learns_one_and_are_looked_at_once(
     assert [row["seed"] for row in table(tmp_path / "run")] == ["2"]
 
 
-def test_each_has_its_images_on_a_learned_grid_or_not(few_digits, tmp_path, monkeypatch):
+def test_each_has_its_images_on_a_learned_grid_or_not(few_digits, tmp_path, monkeypatch, capsys):
     asked = {
         f"learned_grid={value}": replace(BASE, epochs=1, shift=1.0, learned_grid=value) for value in (False, True)
     }
@@ -286,6 +286,8 @@ def test_each_has_its_images_on_a_learned_grid_or_not(few_digits, tmp_path, monk
     monkeypatch.setattr(sweeper.members, "prepare", prepare)
     sweep(tmp_path / "run", few_digits, asked, ("learned_grid",))
     assert [grid is None for grid in grids] == [True, False]
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("data: ")]
+    assert [line.endswith(", distorted on the grid that they show") for line in told] == [False, True]
 
 
 def test_the_epochs_asked_for_and_those_done_have_a_column_each_and_none_at_all_is_no_network(few_digits, tmp_path):

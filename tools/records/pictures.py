@@ -23,7 +23,7 @@ from jaxmlp.inputs.deskewing import deskewed
 from jaxmlp.inputs.directions import direction_maps
 from jaxmlp.inputs.distortions import distort
 from jaxmlp.inputs.edges import edge_maps
-from jaxmlp.inputs.grid import laid
+from jaxmlp.inputs.pixel_grid import laid
 from jaxmlp.inspection import scoring
 from jaxmlp.runs import run_directory, storage, sweep_directory
 from jaxmlp.training.augmentation import distortion_of

@@ -1,10 +1,10 @@
 """The tables of records, row by row: what was published, and the runs that are compared with it."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxmlp.inspection import evaluation
 from jaxmlp.runs import run_directory, storage
@@ -110,17 +110,23 @@ def recipes(rows: Sequence[Row]) -> list[str]:
 
 
 def footnote(rows: Sequence[Row], seeds: int, runs: Path) -> str:
-    """When and on what the runs of these rows, which are done, were trained: a line."""
+    """When, by the time of the file of their test errors, and on what these rows' runs were trained: a line."""
     days, machines = set(), set()
     for row in rows:
         for recipe, of_recipe in MEMBERS.items() if row is COMMITTEE else [(row.recipe, range(seeds))]:
             for seed in of_recipe:
                 run_dir = runs / recipe / f"seed={seed}"
-                on = run_directory.read_config(run_dir)["environment"]
-                machines.add(f"jax {on['jax']} on {', '.join(dict.fromkeys(on['devices']))}, {on['CPU model']}")
+                machines.add(_machine(run_directory.read_config(run_dir)["environment"]))
                 days.add(date.fromtimestamp((run_dir / run_directory.TEST).stat().st_mtime).isoformat())
     when = " to ".join(dict.fromkeys((min(days), max(days))))
-    return f"- Trained {when}: {'; '.join(sorted(machines))}."
+    return f"- Errors of seeds 0, 1, 2, ... in this order. Trained {when}: {'; '.join(sorted(machines))}."
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    """Of a run's environment, which may lack what is younger than itself."""
+    devices = ", ".join(dict.fromkeys(environment.get("devices", ["unknown"])))
+    processors = " ({CPU model}, {CPU count} processors)" if "CPU model" in environment else ""
+    return f"jax {environment.get('jax', 'unknown')} on {devices}{processors.format_map(environment)}"
 
 
 def line(row: Row, seeds: int, runs: Path) -> str:

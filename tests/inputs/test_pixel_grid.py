@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxmlp.inputs.grid import laid
+from jaxmlp.inputs.pixel_grid import laid
 
 
 def test_each_cell_has_its_pixel():
