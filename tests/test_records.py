@@ -70,11 +70,13 @@ def test_below_a_table_is_when_and_on_what_its_runs_were_trained(recipe, runs, t
     assert (
         table.footnote([row], 2, tmp_path) == f"{seeds} Trained 2026-11-28: jax 0.10.1 on cpu (An A, 2 processors)."
     )
-    on = {"jax": "0.10.1", "devices": ["NVIDIA H100"]}  # of before the processor was recorded
+    on = {"jax": "0.10.1", "devices": ["NVIDIA H100"], "CPU model": "A B"}  # of before the count was recorded
     (run_dirs[-1] / "config.json").write_text(json.dumps({"config": {}, "data": {}, "environment": on}))
     os.utime(run_dirs[-1] / "test.json", (0, time.mktime((2026, 12, 1, 12, 0, 0, 0, 0, -1))))
-    both = "jax 0.10.1 on NVIDIA H100; jax 0.10.1 on cpu (An A, 2 processors)"
+    both = "jax 0.10.1 on NVIDIA H100 (A B); jax 0.10.1 on cpu (An A, 2 processors)"
     assert table.footnote([row], 2, tmp_path) == f"{seeds} Trained 2026-11-28 to 2026-12-01: {both}."
+    (run_dirs[-1] / "config.json").write_text(json.dumps({"config": {}, "data": {}, "environment": {}}))
+    assert table.footnote([row], 2, tmp_path).endswith("(An A, 2 processors); jax unknown on unknown.")
 
 
 def test_without_names_it_is_all_tables():

@@ -21,12 +21,13 @@ from scipy.sparse import csgraph, csr_array
 from scipy.spatial.distance import cdist
 
 from jaxmlp.checks import check_array
-from jaxmlp.inputs.pixel_grid import MOST_PIXELS, Grid
+from jaxmlp.inputs.pixel_grid import Grid
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+MOST_PIXELS = 1600  # of an image: time grows with the cube of it
 DECIMALS = 6  # so that what the number of threads rounds otherwise is the same in the end
 AT_ONCE = 10_000  # images in a chunk, which bounds the memory
 RIDGES = 0.015, 0.05  # in mean variances of a pixel: one for many images, one for a thousand

@@ -5,8 +5,6 @@ import numpy.typing as npt
 
 Grid = tuple[int, ...]  # (H W,), by rows: which pixel lies in each cell. Hashable: static under jit
 
-MOST_PIXELS = 1600  # of an image that a grid is learned from: time grows with the cube of it
-
 
 def laid(images: npt.NDArray[np.uint8], grid: Grid) -> npt.NDArray[np.uint8]:
     """The images (n, H, W) with their pixels on the grid."""

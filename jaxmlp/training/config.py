@@ -1,10 +1,9 @@
 """What a training run is told: one frozen record, each field checked, each field a command-line flag."""
 
 from dataclasses import dataclass, fields
-from math import isfinite, prod
+from math import isfinite
 
 from jaxmlp.activations import ACTIVATIONS, Phi, named
-from jaxmlp.inputs.pixel_grid import MOST_PIXELS
 from jaxmlp.inputs.view import View
 from jaxmlp.options import amount, at_most, choice, fraction, integer, option, plain, positive, switch
 
@@ -186,9 +185,6 @@ class Config(View):
             raise ConfigError("batch_size", f"at most the {examples} training examples", self.batch_size)
         if self.delta >= 1 / examples:  # which a mechanism meets that publishes one of the examples
             raise ConfigError("delta", f"less than 1 in {examples}, the training examples", self.delta)
-        if self.learned_grid and prod(size) > MOST_PIXELS:
-            got = f"True, for {'x'.join(map(str, size))}"
-            raise ConfigError("learned_grid", f"False for images of more than {MOST_PIXELS:,} pixels", got)
         if misfit := self.misfit(tuple(size)):
             name, needs = misfit
             raise ConfigError(name, f"False for images without {needs}", f"True, for {'x'.join(map(str, size))}")

@@ -175,11 +175,6 @@ def test_its_view_is_what_the_network_is_shown():
             (500, 5, 9),
             "edges: expected False for images without an even height and width, got True, for 5x9",
         ),
-        (
-            {"learned_grid": True, "shift": 1.0},
-            (500, 40, 41),
-            "learned_grid: expected False for images of more than 1,600 pixels, got True, for 40x41",
-        ),
     ],
 )
 def test_data_that_it_does_not_fit(options, shape, message):

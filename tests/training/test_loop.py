@@ -199,6 +199,13 @@ def test_a_learned_grid_is_for_the_images_that_are_distorted(dataset):
     assert int(program.test(state.params).errors) == np.sum(x2.argmax(axis=1) != shuffled.test.labels)
 
 
+def test_images_too_large_for_a_learned_grid_are_told(dataset):
+    large = dataset.map_images(lambda images: np.zeros((len(images), 40, 41), np.uint8))
+    with pytest.raises(ConfigError) as caught:
+        loop.prepare(Config(shift=1.0, learned_grid=True), large)
+    assert str(caught.value) == "learned_grid: expected False for images of more than 1,600 pixels, got True"
+
+
 def test_upright_digits_are_trained_on_validated_and_tested(dataset):
     upright = loop.prepare(Config(**{**vars(CONFIG), "deskew": True}), dataset)
     by_hand = loop.prepare(CONFIG, dataset.map_images(View(deskew=True).prepare))

@@ -106,14 +106,19 @@ def chosen(names: Sequence[str]) -> dict[str, list[Row]]:
 
 def recipes(rows: Sequence[Row]) -> list[str]:
     """The recipes that these rows take, those of the committee's members too."""
-    return [recipe for row in rows for recipe in (MEMBERS if row is COMMITTEE else [row.recipe])]
+    return [recipe for row in rows for recipe in _seeds_of(row, 1)]
+
+
+def _seeds_of(row: Row, seeds: int) -> dict[str, range]:
+    """Of each recipe that a row of so many seeds takes."""
+    return MEMBERS if row is COMMITTEE else {row.recipe: range(seeds)}
 
 
 def footnote(rows: Sequence[Row], seeds: int, runs: Path) -> str:
     """When, by the time of the file of their test errors, and on what these rows' runs were trained: a line."""
     days, machines = set(), set()
     for row in rows:
-        for recipe, of_recipe in MEMBERS.items() if row is COMMITTEE else [(row.recipe, range(seeds))]:
+        for recipe, of_recipe in _seeds_of(row, seeds).items():
             for seed in of_recipe:
                 run_dir = runs / recipe / f"seed={seed}"
                 machines.add(_machine(run_directory.read_config(run_dir)["environment"]))
@@ -125,21 +130,21 @@ def footnote(rows: Sequence[Row], seeds: int, runs: Path) -> str:
 def _machine(environment: Mapping[str, Any]) -> str:
     """Of a run's environment, which may lack what is younger than itself."""
     devices = ", ".join(dict.fromkeys(environment.get("devices", ["unknown"])))
-    processors = " ({CPU model}, {CPU count} processors)" if "CPU model" in environment else ""
-    return f"jax {environment.get('jax', 'unknown')} on {devices}{processors.format_map(environment)}"
+    known = {"CPU model": "{}", "CPU count": "{} processors"}.items()
+    processors = ", ".join(words.format(environment[name]) for name, words in known if name in environment)
+    return f"jax {environment.get('jax', 'unknown')} on {devices}" + (f" ({processors})" if processors else "")
 
 
 def line(row: Row, seeds: int, runs: Path) -> str:
     """A row in Markdown, of runs with the seeds 0 to `seeds` - 1, or of a committee, after what is left to do."""
+    of_kinds = [training.trained(recipe, of_recipe, runs) for recipe, of_recipe in _seeds_of(row, seeds).items()]
+    results = [result for of_kind in of_kinds for result in of_kind]
     if row is COMMITTEE:
-        of_kinds = [training.trained(recipe, of_recipe, runs) for recipe, of_recipe in MEMBERS.items()]
-        members = [member for of_kind in of_kinds for member in of_kind]
-        minutes = sum(member.minutes for member in members)
-        networks = [storage.newest(member.run_dir) for member in members]
+        minutes = sum(result.minutes for result in results)
+        networks = [storage.newest(result.run_dir) for result in results]
         errors = [evaluation.evaluate(networks, None, "test").errors]
         recipe = "committee"
     else:
-        results = training.trained(row.recipe, range(seeds), runs)
         errors = [result.errors for result in results]
         minutes = statistics.mean(result.minutes for result in results)
         recipe = f"[{row.recipe}]({row.recipe}.flags)"
